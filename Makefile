@@ -1,0 +1,41 @@
+# Two commands: `make demo` shows Pleura at work, `make test` passes its tests.
+# Everything is installed into .venv (the demo) and .venv-test (the tests) below this folder.
+
+PYTHON ?= python3
+DEMO   := .venv
+TEST   := .venv-test
+
+# PyTorch's CPU build: a build for GPUs would fetch gigabytes that the tests do not use.
+TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+TORCH_INDEX ?=
+
+.PHONY: demo test lint types unit clean
+
+demo: $(DEMO)/.installed
+	$(DEMO)/bin/pleura demo
+
+test: lint types unit
+
+lint: $(TEST)/.installed
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+
+types: $(TEST)/.installed
+	$(TEST)/bin/mypy
+
+unit: $(TEST)/.installed
+	$(TEST)/bin/pytest
+
+$(DEMO)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(TEST)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/pip install --quiet $(TORCH_INDEX) $(TORCH)
+	$(TEST)/bin/pip install --quiet -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf $(DEMO) $(TEST) build dist pleura-demo .mypy_cache .pytest_cache .ruff_cache
