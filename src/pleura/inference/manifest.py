@@ -1,0 +1,189 @@
+"""The manifest that travels with the weights: what a model needs, what it claims, and the proof.
+
+A model is a folder: `manifest.json` and the ONNX files that it names. What was trained is what is
+served: preprocessing, calibration and operating points are read from here and from nowhere else.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pleura.errors import ModelError
+
+MANIFEST_NAME = "manifest.json"
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_Frozen):
+    """A measured figure with its 95 % interval and number of cases."""
+
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=0)
+
+
+class Preprocessing(_Frozen):
+    """Radiograph -> network input: letterbox to a square by area averaging, then standardise.
+
+    Attributes:
+        size: side of the square input in pixels.
+        mean: subtracted from pixels in [0, 1].
+        std: divides afterwards.
+        pad_value: pixel value in [0, 1] around a radiograph that is not square.
+    """
+
+    size: int = Field(gt=0)
+    mean: float
+    std: float = Field(gt=0)
+    pad_value: Fraction = 0.0
+
+
+class Component(_Frozen):
+    """One ONNX file of the model, with its SHA-256."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _stay_in_folder(self) -> Self:
+        if Path(self.file).name != self.file:
+            raise ValueError(
+                f"file must be a plain name inside the model folder, not {self.file!r}"
+            )
+        return self
+
+
+class Calibration(_Frozen):
+    """probability = sigmoid(slope * logit + intercept) (Platt, 1999).
+
+    Attributes:
+        prevalence: share of positives for which the probability is calibrated.
+        fitted_on: the cases that it was fitted on, in words.
+    """
+
+    method: Literal["platt", "none"] = "none"
+    slope: float = 1.0
+    intercept: float = 0.0
+    prevalence: Fraction | None = None
+    fitted_on: str = ""
+
+
+class OperatingPoint(_Frozen):
+    """A named threshold on the calibrated probability, with what it achieved on its cohort."""
+
+    name: str
+    threshold: Fraction
+    sensitivity: Fraction
+    specificity: Fraction
+    sensitivity_interval: tuple[Fraction, Fraction] | None = None
+    specificity_interval: tuple[Fraction, Fraction] | None = None
+    cohort: str = ""
+
+
+class MaskRule(_Frozen):
+    """From the map of probabilities to a mask.
+
+    Attributes:
+        threshold: a pixel belongs to the mask at this probability and above.
+        min_area_fraction: regions below this share of the image are dropped; the largest region
+            always stays, so that a positive finding is not left without a place.
+    """
+
+    threshold: Fraction = 0.5
+    min_area_fraction: Fraction = 0.0
+
+
+class SelftestCase(_Frozen):
+    """A synthetic radiograph by its seed and kind, and what the model said of it when released."""
+
+    seed: int
+    pneumothorax: bool
+    probability: Fraction
+    area_px: int = Field(ge=0)
+
+
+class Manifest(_Frozen):
+    """Everything that a consumer of the weights must know.
+
+    The classifier takes `image` (n, 1, size, size) float32 and gives `logit` (n, 1), and may give
+    features under other names. The segmenter takes `image` or any of these features, by name, and
+    gives `mask_logits` (n, 1, h, w), a stride coarser than the input or equal to it.
+    """
+
+    schema_: Literal["pleura.model/1"] = Field("pleura.model/1", alias="schema")
+    name: str
+    version: str
+    description: str = ""
+    preprocessing: Preprocessing
+    classifier: Component
+    segmenter: Component
+    flip_average: bool = False
+    calibration: Calibration = Calibration()
+    operating_points: tuple[OperatingPoint, ...]
+    default_operating_point: str
+    mask: MaskRule = MaskRule()
+    training: dict[str, Any] = {}
+    performance: dict[str, Estimate] = {}
+    performance_cohort: str = ""
+    selftest: tuple[SelftestCase, ...] = ()
+    licence: str = ""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Self:
+        names = [point.name for point in self.operating_points]
+        if len(set(names)) != len(names):
+            raise ValueError("operating points must have distinct names")
+        if self.default_operating_point not in names:
+            raise ValueError(f"default_operating_point must be one of {names}")
+        return self
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The named operating point, or the default one.
+
+        Raises:
+            ModelError: the model has no operating point of that name.
+        """
+        wanted = name or self.default_operating_point
+        for point in self.operating_points:
+            if point.name == wanted:
+                return point
+        known = ", ".join(point.name for point in self.operating_points)
+        raise ModelError(f"The model has no operating point '{wanted}'.", f"Use one of: {known}.")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read `manifest.json` of a model folder.
+
+        Raises:
+            ModelError: it is missing or not valid.
+        """
+        path = folder / MANIFEST_NAME
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"There is no {MANIFEST_NAME} in the model folder {folder}."
+            ) from error
+        except ValidationError as error:
+            raise ModelError(f"The manifest {path} is not valid: {error}") from error
+
+    def write(self, folder: Path) -> Path:
+        """Write `manifest.json` into a model folder, and return its path."""
+        path = folder / MANIFEST_NAME
+        path.write_text(self.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
+        return path
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

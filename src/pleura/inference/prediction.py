@@ -1,0 +1,113 @@
+"""The result of judging one radiograph."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.inference.manifest import OperatingPoint
+from pleura.masks import Region
+from pleura.quality import QualityReport
+from pleura.radiograph import Radiograph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ModelReference", "Prediction", "QualityReport", "Refusal", "Result", "Stage", "Status"]
+
+
+class Stage(StrEnum):
+    """The stages that are timed, in their order."""
+
+    DECODE = "decode"
+    PREPROCESS = "preprocess"
+    CLASSIFY = "classify"
+    SEGMENT = "segment"
+    POSTPROCESS = "postprocess"
+    TOTAL = "total"
+
+
+class Status(StrEnum):
+    """How the way of one input ended."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """Which model spoke."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What the model says of one radiograph.
+
+    Attributes:
+        radiograph: what was judged.
+        probability: calibrated probability of pneumothorax, in [0, 1].
+        operating_point: the named point whose threshold decides `present`.
+        mask: bool, (rows, columns) of the file; empty when not `present`.
+        probability_map: float32 in [0, 1], (rows, columns) of the file: the segmentation network's
+            probability of air for each pixel; all zero where the network was not run.
+        regions: connected regions of `mask`, largest first.
+        quality: the input gate's report.
+        model: which model spoke.
+        timings_ms: milliseconds by stage name; `total` is the whole way from bytes to this value.
+    """
+
+    radiograph: Radiograph
+    probability: float
+    operating_point: OperatingPoint
+    mask: NDArray[np.bool_]
+    probability_map: NDArray[np.float32]
+    regions: tuple[Region, ...]
+    quality: QualityReport
+    model: ModelReference
+    timings_ms: "Mapping[str, float]" = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def present(self) -> bool:
+        """True when the probability reaches the operating point's threshold."""
+        return self.probability >= self.operating_point.threshold
+
+    @property
+    def area_px(self) -> int:
+        """Area of the mask in pixels of the file."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def area_mm2(self) -> float | None:
+        """Area of the mask in square millimetres, or None when the file states no spacing."""
+        spacing = self.radiograph.spacing
+        return None if spacing is None else self.area_px * spacing.pixel_area_mm2
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An input that no prediction was made for, and why.
+
+    Attributes:
+        input: name of the input as the user gave it.
+        status: `REFUSED` when the input must not be judged, `FAILED` when Pleura could not.
+        code: stable code of the error; `internal_error` for one that nobody foresaw.
+        message: one sentence, free of patient identifiers.
+        hint: one sentence that says what the user can do.
+    """
+
+    input: str
+    status: Status
+    code: str
+    message: str
+    hint: str
+
+
+Result = Prediction | Refusal

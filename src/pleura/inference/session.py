@@ -1,0 +1,173 @@
+"""The two networks in ONNX Runtime: the classifier first, the segmenter where it matters.
+
+The files are read once, held against the manifest's SHA-256, and loaded from the same bytes that
+were hashed. Computation is float32 on the processor and gives the same numbers every time.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.errors import ModelError
+from pleura.inference.manifest import Component, Manifest
+from pleura.inference.postprocess import sigmoid
+from pleura.inference.threads import default_threads
+
+IMAGE = "image"
+LOGIT = "logit"
+MASK_LOGITS = "mask_logits"
+_FLOAT = "tensor(float)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """What the classifier left behind for the segmenter.
+
+    Attributes:
+        logit: before calibration; the mean over the views when the model averages flips.
+        tensors: `image` (n, 1, size, size) and the features that the segmenter asks for, by name.
+    """
+
+    logit: float
+    tensors: dict[str, NDArray[np.float32]]
+
+
+class TwoStageSession:
+    """Classifier and segmenter of one model folder, loaded and ready.
+
+    Args:
+        folder: the model folder.
+        manifest: its manifest.
+        threads: threads of one network run; None for `default_threads()`.
+
+    Raises:
+        ModelError: a file is missing, its SHA-256 differs from the manifest's, ONNX Runtime cannot
+            load it, or its inputs and outputs are not those of the contract (see `Manifest`).
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.threads = threads or default_threads()
+        self.size = manifest.preprocessing.size
+        self.flip_average = manifest.flip_average
+        self._classifier = _load(folder, manifest.classifier, self.threads)
+        self._segmenter = _load(folder, manifest.segmenter, self.threads)
+        self._check_classifier(manifest.classifier.file)
+        self._wanted = self._check_segmenter(manifest.segmenter.file)
+        self._features = [name for name in self._wanted if name != IMAGE]
+
+    def classify(self, image: NDArray[np.float32]) -> Classified:
+        """Run the classifier on one image.
+
+        Args:
+            image: float32, (1, 1, size, size), standardised.
+
+        Raises:
+            ModelError: the logit is not a finite number.
+        """
+        batch = image
+        if self.flip_average:
+            batch = np.concatenate([image, image[..., ::-1]])
+        outputs = self._classifier.run([LOGIT, *self._features], {IMAGE: batch})
+        logit = float(np.mean(outputs[0], dtype=np.float64))
+        if not np.isfinite(logit):
+            raise ModelError("The classifier gave no finite number.")
+        features = dict(zip(self._features, outputs[1:], strict=True))
+        return Classified(logit, {IMAGE: batch, **features})
+
+    def segment(self, classified: Classified) -> NDArray[np.float32]:
+        """Run the segmenter on what the classifier left behind.
+
+        Returns:
+            Probability of air, float32 in [0, 1], (h, w): the input's grid or a coarser one; the
+            mean over the views when the model averages flips.
+
+        Raises:
+            ModelError: a value is not a finite number.
+        """
+        feeds = {name: classified.tensors[name] for name in self._wanted}
+        (mask_logits,) = self._segmenter.run([MASK_LOGITS], feeds)
+        probability = sigmoid(mask_logits[:, 0])
+        if not np.isfinite(probability).all():
+            raise ModelError("The segmenter gave values that are not finite numbers.")
+        if not self.flip_average:
+            return np.asarray(probability[0], dtype=np.float32)
+        return np.asarray((probability[0] + probability[1][:, ::-1]) * 0.5, dtype=np.float32)
+
+    def _check_classifier(self, file: str) -> None:
+        inputs, outputs = self._classifier.get_inputs(), self._classifier.get_outputs()
+        if [node.name for node in inputs] != [IMAGE]:
+            raise ModelError(
+                f"{file} must take one input named '{IMAGE}'; it takes {_names(inputs)}."
+            )
+        if LOGIT not in [node.name for node in outputs]:
+            raise ModelError(f"{file} must give '{LOGIT}'; it gives {_names(outputs)}.")
+        self._check_image(file, inputs[0])
+
+    def _check_segmenter(self, file: str) -> list[str]:
+        inputs, outputs = self._segmenter.get_inputs(), self._segmenter.get_outputs()
+        given = {IMAGE} | {node.name for node in self._classifier.get_outputs()}
+        unknown = [node for node in inputs if node.name not in given]
+        if unknown:
+            raise ModelError(
+                f"{file} asks for {_names(unknown)}, which the classifier does not give."
+            )
+        if MASK_LOGITS not in [node.name for node in outputs]:
+            raise ModelError(f"{file} must give '{MASK_LOGITS}'; it gives {_names(outputs)}.")
+        for node in inputs:
+            if node.name == IMAGE:
+                self._check_image(file, node)
+        return [node.name for node in inputs]
+
+    def _check_image(self, file: str, node: Any) -> None:
+        """Hold type and the fixed dimensions of `image` against (n, 1, size, size) float32."""
+        views = 2 if self.flip_average else 1
+        expected = (views, 1, self.size, self.size)
+        shape = list(node.shape)
+        fits = len(shape) == 4 and all(
+            have == want
+            for have, want in zip(shape, expected, strict=True)
+            if isinstance(have, int)
+        )
+        if node.type != _FLOAT or not fits:
+            raise ModelError(
+                f"{file} takes '{IMAGE}' as {node.type} {shape}; the manifest needs float32"
+                f" {list(expected)}."
+            )
+
+
+def _names(nodes: Sequence[Any]) -> str:
+    return ", ".join(f"'{node.name}'" for node in nodes) or "nothing"
+
+
+def _load(folder: Path, component: Component, threads: int) -> Any:
+    """One ONNX Runtime session from the bytes whose hash was checked."""
+    path = folder / component.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"The model file {path} cannot be read.") from error
+    if hashlib.sha256(content).hexdigest() != component.sha256:
+        raise ModelError(f"The SHA-256 of {path} is not the one in the manifest.")
+
+    import onnxruntime  # takes 0.2 s, which training and `pleura models list` need not pay
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    # Threads that spin between two images would take the processor from decoding and from others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            content, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error

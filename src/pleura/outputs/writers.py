@@ -1,0 +1,78 @@
+"""The formats by name, and writing several of them at once, one result at a time."""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol, Self
+
+from pleura.inference.prediction import Result
+from pleura.outputs.json_lines import JsonLinesWriter
+from pleura.outputs.overlay import OverlayWriter
+from pleura.outputs.table import CsvWriter
+
+
+class ResultWriter(Protocol):
+    """What every format offers."""
+
+    path: Path
+
+    def write(self, result: Result) -> None:
+        """Write one result."""
+
+    def close(self) -> None:
+        """Finish what is open."""
+
+
+FORMATS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyType(
+    {"json": JsonLinesWriter, "csv": CsvWriter, "png": OverlayWriter}
+)
+
+
+class OutputFolder:
+    """A folder that takes results in several formats; constant memory for any number of them.
+
+    Use as a context manager.
+
+    Args:
+        folder: made when it does not exist.
+        formats: names out of `FORMATS`.
+
+    Raises:
+        ValueError: a format is not known.
+        OSError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, formats: Iterable[str] = tuple(FORMATS)) -> None:
+        names = tuple(dict.fromkeys(formats))
+        unknown = [name for name in names if name not in FORMATS]
+        if unknown:
+            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writers: list[ResultWriter] = []
+        with ExitStack() as stack:
+            for name in names:
+                writer = FORMATS[name](folder)
+                stack.callback(writer.close)
+                self._writers.append(writer)
+            self._closing = stack.pop_all()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders that are written."""
+        return tuple(writer.path for writer in self._writers)
+
+    def write(self, result: Result) -> None:
+        """Write one result in every format."""
+        for writer in self._writers:
+            writer.write(result)
+
+    def close(self) -> None:
+        """Close every format."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
