@@ -1,0 +1,96 @@
+"""What a compressed image says of itself, read from its first markers before it is decoded.
+
+JPEG: ISO/IEC 10918-1 B.2.2; JPEG-LS: ISO/IEC 14495-1 C.2.2; JPEG 2000: ISO/IEC 15444-1 A.5.1.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pleura.errors import TruncatedError, UnsupportedSyntaxError
+
+
+class Coding(StrEnum):
+    """Families of compressed streams."""
+
+    JPEG = "JPEG"
+    JPEG_LS = "JPEG-LS"
+    JPEG_2000 = "JPEG 2000"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """Size and sample format that a stream states."""
+
+    coding: Coding
+    rows: int
+    columns: int
+    samples: int
+    precision: int
+
+
+_SOC_SIZ = b"\xff\x4f\xff\x51"
+_JP2 = b"\x00\x00\x00\x0cjP  "
+_NO_SOF = (0xC4, 0xC8, 0xCC)
+
+
+def inspect(stream: bytes) -> StreamInfo:
+    """Read the size, the channels and the precision of a compressed stream.
+
+    Raises:
+        TruncatedError: the stream ends before it states its size.
+        UnsupportedSyntaxError: no stream that is known.
+    """
+    if stream.startswith(b"\xff\xd8"):
+        return _inspect_jpeg(stream)
+    if stream.startswith((_SOC_SIZ, _JP2)):
+        return _inspect_jpeg_2000(stream)
+    raise UnsupportedSyntaxError("The compressed data is no JPEG, JPEG-LS or JPEG 2000 stream.")
+
+
+def ends_properly(stream: bytes) -> bool:
+    """Whether the end marker stands near the end; padding and stray bytes may follow it."""
+    return stream.rfind(b"\xff\xd9", max(0, len(stream) - 1024)) >= 0
+
+
+def _inspect_jpeg(stream: bytes) -> StreamInfo:
+    position = 2
+    while position + 10 <= len(stream):
+        if stream[position] != 0xFF:
+            position += 1
+            continue
+        marker = stream[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker == 0x00 or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            position += 2
+            continue
+        if (0xC0 <= marker <= 0xCF and marker not in _NO_SOF) or marker == 0xF7:
+            return StreamInfo(
+                coding=Coding.JPEG_LS if marker == 0xF7 else Coding.JPEG,
+                rows=int.from_bytes(stream[position + 5 : position + 7], "big"),
+                columns=int.from_bytes(stream[position + 7 : position + 9], "big"),
+                samples=stream[position + 9],
+                precision=stream[position + 4],
+            )
+        if marker in (0xD9, 0xDA):
+            break
+        position += 2 + int.from_bytes(stream[position + 2 : position + 4], "big")
+    raise TruncatedError("The JPEG stream breaks off before its frame header.")
+
+
+def _inspect_jpeg_2000(stream: bytes) -> StreamInfo:
+    begin = stream.find(_SOC_SIZ, 0, 1 << 16)
+    if begin < 0 or len(stream) < begin + 43:
+        raise TruncatedError("The JPEG 2000 stream breaks off before its size marker.")
+
+    def number(offset: int, width: int = 4) -> int:
+        return int.from_bytes(stream[begin + offset : begin + offset + width], "big")
+
+    return StreamInfo(
+        coding=Coding.JPEG_2000,
+        rows=number(12) - number(20),
+        columns=number(8) - number(16),
+        samples=number(40, 2),
+        precision=(number(42, 1) & 0x7F) + 1,
+    )
