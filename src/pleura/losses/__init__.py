@@ -1,0 +1,15 @@
+"""Losses: pure functions, and thin modules that hold their weights."""
+
+from pleura.losses.combo import ComboLoss, combo_loss
+from pleura.losses.dice import soft_dice_loss
+from pleura.losses.focal import focal_loss_with_logits
+from pleura.losses.image import ImageLoss, image_bce
+
+__all__ = [
+    "ComboLoss",
+    "ImageLoss",
+    "combo_loss",
+    "focal_loss_with_logits",
+    "image_bce",
+    "soft_dice_loss",
+]
