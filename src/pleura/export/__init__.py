@@ -1,0 +1,1 @@
+"""Export: a trained run in, a model folder out that needs no PyTorch."""

@@ -1,0 +1,116 @@
+"""Is the exported file the network that was trained? Measured on images, written down."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from pleura.export.stages import IMAGE, LOGIT, MASK_LOGITS
+from pleura.models import Network
+
+LOGIT_TOLERANCE = 1e-3
+DICE_TOLERANCE = 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far the exported files are from PyTorch's eager network.
+
+    Attributes:
+        images: number of images compared.
+        positive_masks: images on which either mask is not empty; `min_mask_dice` is over these.
+        max_logit_difference: largest absolute difference of the image-level logit.
+        max_mask_logit_difference: likewise over the pixels of all masks.
+        min_mask_dice: smallest Dice of the two masks of one image (1 when both are empty).
+        mean_mask_dice: their mean.
+        disagreeing_pixels: share of all pixels on which the two masks differ.
+    """
+
+    images: int
+    positive_masks: int
+    max_logit_difference: float
+    max_mask_logit_difference: float
+    min_mask_dice: float
+    mean_mask_dice: float
+    disagreeing_pixels: float
+
+    @property
+    def holds(self) -> bool:
+        """Logits within 1e-3, and a mean Dice of the masks of at least 0.999."""
+        return (
+            self.max_logit_difference <= LOGIT_TOLERANCE and self.mean_mask_dice >= DICE_TOLERANCE
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON report."""
+        return {**asdict(self), "holds": self.holds}
+
+
+class OnnxStages:
+    """The two exported stages, run as one network."""
+
+    def __init__(self, classifier: onnx.ModelProto, segmenter: onnx.ModelProto) -> None:
+        self._classifier = _session(classifier)
+        self._segmenter = _session(segmenter)
+        self._names = [node.name for node in self._classifier.get_outputs()]
+        self._wanted = [node.name for node in self._segmenter.get_inputs()]
+
+    def __call__(self, image: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Map (n, 1, h, w) to the logits (n, 1) and the mask logits (n, 1, h', w')."""
+        given = dict(zip(self._names, self._classifier.run(None, {IMAGE: image}), strict=True))
+        tensors = {IMAGE: image, **given}
+        feeds = {name: tensors[name] for name in self._wanted}
+        (mask_logits,) = self._segmenter.run([MASK_LOGITS], feeds)
+        return given[LOGIT], mask_logits
+
+
+def measure_parity(
+    network: Network,
+    stages: OnnxStages,
+    images: Sequence[NDArray[np.float32]],
+    mask_threshold: float = 0.5,
+) -> Parity:
+    """Run both on every image and compare.
+
+    Args:
+        network: with a logit and a mask, in evaluation mode.
+        stages: the exported files.
+        images: each (1, 1, h, w), standardised.
+        mask_threshold: probability from which a pixel belongs to the mask.
+    """
+    cut = float(np.log(mask_threshold / (1 - mask_threshold)))
+    logit_gaps, mask_gaps, dices, differing, pixels = [], [], [], 0, 0
+    for image in images:
+        with torch.inference_mode():
+            output = network(torch.from_numpy(image))
+        logit, mask_logits = stages(image)
+        logit_gaps.append(np.abs(output.logit.numpy() - logit).max())
+        reference = output.mask_logits.numpy()
+        mask_gaps.append(np.abs(reference - mask_logits).max())
+        ours, theirs = mask_logits >= cut, reference >= cut
+        differing += int((ours != theirs).sum())
+        pixels += ours.size
+        if ours.any() or theirs.any():
+            dices.append(2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()))
+    return Parity(
+        images=len(images),
+        positive_masks=len(dices),
+        max_logit_difference=float(max(logit_gaps)),
+        max_mask_logit_difference=float(max(mask_gaps)),
+        min_mask_dice=float(min(dices, default=1.0)),
+        mean_mask_dice=float(np.mean(dices)) if dices else 1.0,
+        disagreeing_pixels=differing / pixels,
+    )
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,156 @@
+"""A training run: from a configuration to a run folder."""
+
+import logging
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from pleura.errors import ConfigError
+from pleura.models import Network, create_network
+from pleura.models.starting_weights import load_starting_weights
+from pleura.training.callbacks import AtomicCheckpoints, Throughput
+from pleura.training.config import TrainingConfig
+from pleura.training.examples import load_examples
+from pleura.training.loaders import RadiographLoaders
+from pleura.training.module import LitNetwork
+from pleura.training.record import (
+    BEST_NAME,
+    CHECKPOINTS,
+    CONFIG_NAME,
+    LAST_NAME,
+    LOGS,
+    METRICS_NAME,
+    RECORD_NAME,
+    last_checkpoint,
+    write_metrics,
+    write_record,
+)
+
+__all__ = ["BEST_NAME", "CONFIG_NAME", "LAST_NAME", "METRICS_NAME", "RECORD_NAME", "train"]
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: TrainingConfig, *, progress: bool = False) -> Path:
+    """Train, or go on where a killed run stopped, and return the run folder.
+
+    The folder holds `config.yaml`, `run.json` (git revision, data fingerprint, starting weights,
+    machine), `checkpoints/last.ckpt` and, with a validation fold, `best.ckpt`, `logs/` (CSV and
+    TensorBoard) and, at the end, `metrics.json`.
+
+    Args:
+        config: of the run.
+        progress: draw a progress bar on stderr.
+
+    Raises:
+        ConfigError: the network refuses its options or an image size, or the run folder belongs to
+            another network or other data.
+        ModelError: the starting weights cannot be used.
+        NotFoundError: there is no such index.
+        DataError: the index has nothing to train on.
+    """
+    if config.hardware.threads is not None:
+        torch.set_num_threads(config.hardware.threads)
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    network = create_network(config.network.name, **config.network.options)
+    _check_sizes(config, network)
+    starting = load_starting_weights(
+        network,
+        config.network.checkpoint,
+        config.network.weights_folder,
+        config.preprocessing.mean,
+        config.preprocessing.std,
+    )
+    logger.info("starting weights: %s", starting.summary())
+    data = load_examples(config.data)
+    trainer = _trainer(config, validated=data.validation.size > 0, progress=progress)
+    last = last_checkpoint(config.output)
+    if trainer.is_global_zero:
+        write_record(config, data, starting)
+    if last is not None:
+        logger.info("going on from %s", last)
+    trainer.fit(
+        LitNetwork(
+            network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            config.loss,
+            config.optimiser,
+        ),
+        datamodule=RadiographLoaders(config, data, network.output_stride),
+        ckpt_path=None if last is None else str(last),
+        weights_only=True,
+    )
+    if trainer.is_global_zero:
+        write_metrics(config.output, trainer)
+    return config.output
+
+
+def _check_sizes(config: TrainingConfig, network: Network) -> None:
+    for size in {config.preprocessing.size, *config.schedule.size_by_epoch()}:
+        if size % network.stride:
+            raise ConfigError(
+                f"Image size {size} is not divisible by {network.stride}, "
+                f"as the network '{config.network.name}' needs.",
+                "Check preprocessing.size and schedule.sizes.",
+            )
+
+
+def _trainer(config: TrainingConfig, validated: bool, progress: bool) -> L.Trainer:
+    schedule, hardware = config.schedule, config.hardware
+    logs = config.output / LOGS
+    return L.Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy=hardware.strategy,
+        precision=hardware.precision,
+        max_epochs=schedule.epochs,
+        check_val_every_n_epoch=schedule.validate_every,
+        gradient_clip_val=config.optimiser.clip_norm,
+        callbacks=_callbacks(config, validated, progress),
+        plugins=[AtomicCheckpoints()],
+        logger=[CSVLogger(logs, name="csv"), TensorBoardLogger(logs, name="tensorboard")],
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+    )
+
+
+def _callbacks(config: TrainingConfig, validated: bool, progress: bool) -> list[L.Callback]:
+    folder = config.output / CHECKPOINTS
+    callbacks: list[L.Callback] = [
+        ModelCheckpoint(
+            folder,
+            filename=LAST_NAME.removesuffix(".ckpt"),
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+        LearningRateMonitor("step"),
+        Throughput(),
+    ]
+    if validated:
+        callbacks.append(
+            ModelCheckpoint(
+                folder,
+                filename=BEST_NAME.removesuffix(".ckpt"),
+                enable_version_counter=False,
+                monitor="val/score",
+                mode="max",
+            )
+        )
+    if config.optimiser.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=config.optimiser.ema_decay))
+    if validated and config.schedule.patience is not None:
+        callbacks.append(EarlyStopping("val/score", patience=config.schedule.patience, mode="max"))
+    if progress:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    return callbacks
