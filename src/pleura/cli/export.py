@@ -1,0 +1,58 @@
+"""`pleura export`: from a training run to a model folder that needs no PyTorch."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from pleura.cli.console import DISCLAIMER, say
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder that `pleura train` wrote.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model.")],
+    name: Annotated[str, typer.Option(help="Name of the model; the folder's by default.")] = "",
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+    checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
+    prevalence: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Share of positives to calibrate for.")
+    ] = 0.22,
+    flip_average: Annotated[
+        bool, typer.Option(help="Judge the mirror image, too; twice the time.")
+    ] = False,
+    root: Annotated[Path | None, typer.Option(help="Folder of the images, if moved.")] = None,
+    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
+) -> None:
+    """Write ONNX files, parity report, and a manifest calibrated on the run's held-out fold."""
+    from pleura.export.release import ExportOptions, export_run
+
+    logging.getLogger("pleura").setLevel(logging.INFO)
+    options = ExportOptions(
+        name=name,
+        version=version,
+        checkpoint=checkpoint,
+        prevalence=prevalence,
+        flip_average=flip_average,
+        root=root,
+        licence=licence,
+    )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("judging the held-out fold", total=None)
+        manifest = export_run(
+            run, output, options, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    say(f"{manifest.name} {manifest.version} written to {output}")
+    for point in manifest.operating_points:
+        say(
+            f"{point.name:<10} threshold {point.threshold:.3f}"
+            f"  sensitivity {point.sensitivity:.3f}  specificity {point.specificity:.3f}"
+        )
+    for figure, estimate in manifest.performance.items():
+        say(
+            f"{figure} {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}],"
+            f" n = {estimate.n}"
+        )
+    say(f"On {manifest.performance_cohort}. {DISCLAIMER}")

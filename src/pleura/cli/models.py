@@ -1,0 +1,114 @@
+"""`pleura models`: what is installed, and what a model says of itself."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pleura.cli.console import DISCLAIMER, complain, say
+from pleura.errors import ModelError
+
+if TYPE_CHECKING:
+    from pleura.inference import Manifest
+    from pleura.inference.manifest import OperatingPoint
+
+CARD_NAMES = ("README.md", "model-card.md")
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=DISCLAIMER
+)
+
+
+@app.callback()
+def _models() -> None:
+    """What is installed, and what it claims."""
+
+
+@app.command("list", epilog=DISCLAIMER)
+def list_models() -> None:
+    """List the installed models; a star marks the default."""
+    from pleura.inference import installed_models
+
+    models = installed_models()
+    if not models:
+        say("No model is installed. Name a model folder with --model.")
+        return
+    for model in models:
+        try:
+            manifest = model.manifest()
+        except ModelError as error:
+            complain(error)
+            continue
+        size_mb = sum(file.stat().st_size for file in model.folder.iterdir()) / 1e6
+        star = "*" if model.is_default else " "
+        said = f"{manifest.version:<10} {size_mb:5.1f} MB  {manifest.description}"
+        say(f"{star} {model.name:<28} {said}")
+
+
+@app.command("show", epilog=DISCLAIMER)
+def show_model(
+    name: Annotated[
+        str | None, typer.Argument(help="Name or folder of a model; default the embedded one.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The manifest as JSON.")] = False,
+) -> None:
+    """Show a model's manifest and its card."""
+    from pleura.inference import Manifest, find_model
+
+    folder = find_model(name)
+    manifest = Manifest.read(folder)
+    if json:
+        say(manifest.model_dump_json(indent=2, by_alias=True))
+        return
+    _show(manifest, folder)
+    for card in CARD_NAMES:
+        if (folder / card).is_file():
+            say("\n" + (folder / card).read_text(encoding="utf-8").rstrip())
+    say(f"\n{DISCLAIMER}")
+
+
+@app.command("record", epilog=DISCLAIMER)
+def record_figures(
+    model: Annotated[Path, typer.Argument(help="Model folder; its manifest is changed.")],
+    report: Annotated[Path, typer.Argument(help="report.json that `pleura evaluate` wrote on it.")],
+) -> None:
+    """Write the figures of an evaluation into the manifest of the model that was measured."""
+    from pleura.export.performance import record_performance
+
+    _show(record_performance(model, report), model)
+
+
+def _show(manifest: "Manifest", folder: Path) -> None:
+    preprocessing, calibration = manifest.preprocessing, manifest.calibration
+    say(f"{manifest.name} {manifest.version}")
+    for label, value in (
+        ("description", manifest.description),
+        ("licence", manifest.licence),
+        ("folder", str(folder)),
+        ("input", f"{preprocessing.size} x {preprocessing.size}, grey"),
+        ("flip averaging", "yes" if manifest.flip_average else "no"),
+        ("calibration", f"{calibration.method} {calibration.fitted_on}".strip()),
+        *((f"training.{key}", str(value)) for key, value in manifest.training.items()),
+    ):
+        if value:
+            say(f"  {label:<22} {value}")
+    say("operating points")
+    for point in manifest.operating_points:
+        default = " (default)" if point.name == manifest.default_operating_point else ""
+        say(f"  {point.name + default:<22} {_claim(point)}")
+    if manifest.performance:
+        say(f"measured{' on ' if manifest.performance_cohort else ''}{manifest.performance_cohort}")
+    for figure, estimate in manifest.performance.items():
+        interval = f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+        say(f"  {figure:<22} {estimate.value:.3f} {interval} n={estimate.n}")
+
+
+def _claim(point: "OperatingPoint") -> str:
+    def shown(value: float, interval: tuple[float, float] | None) -> str:
+        bounds = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+        return f"{value:.3f}{bounds}"
+
+    sensitivity = shown(point.sensitivity, point.sensitivity_interval)
+    specificity = shown(point.specificity, point.specificity_interval)
+    cohort = f" ({point.cohort})" if point.cohort else ""
+    return f">= {point.threshold:.3f}  sensitivity {sensitivity}  specificity {specificity}{cohort}"

@@ -1,0 +1,143 @@
+"""`pleura predict`: judge files, folders, globs and zip archives."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pleura.cli.console import DISCLAIMER, HEADER, Tally, complain, say, table_line
+from pleura.errors import ModelError
+
+if TYPE_CHECKING:
+    from pleura.inference import Predictor
+
+NOTHING_PREDICTED = 3
+
+
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs, zip archives.", metavar="PATH...")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write results to.")
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(help="Formats to write, with commas: json,csv,png. Needs -o; default all."),
+    ] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="Name of the operating point that decides.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a network run.")] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object a line on stdout.")
+    ] = False,
+) -> None:
+    """Judge radiographs: probability, finding and mask of pneumothorax.
+
+    Exit status: 0 all predicted; 1 some refused or failed; 2 wrong usage; 3 nothing predicted.
+    """
+    from pleura.io import discover
+    from pleura.outputs import OutputFolder, json_line
+
+    formats = _formats(write, output)
+    predictor = _load(model, operating_point, threads)
+    line_of = json_line if jsonl else table_line
+    tally = Tally()
+    with ExitStack() as stack:
+        advance = stack.enter_context(_progress(jsonl))
+        folder = None
+        if output is not None:
+            try:
+                folder = stack.enter_context(OutputFolder(output, formats))
+            except OSError as error:
+                raise typer.BadParameter(
+                    f"cannot write to {output}: {error.strerror}", param_hint="-o"
+                ) from error
+        if not jsonl:
+            say(HEADER)
+        for result in predictor.predict_many(discover(paths)):
+            tally.add(result)
+            if folder is not None:
+                folder.write(result)
+            say(line_of(result))
+            advance(str(tally))
+    _finish(tally, predictor, output, to_stderr=jsonl)
+    raise typer.Exit(tally.exit_status)
+
+
+def _formats(write: str | None, output: Path | None) -> tuple[str, ...]:
+    """The formats that were asked for; exits with status 2 for one that does not exist."""
+    from pleura.outputs import FORMATS
+
+    if write is None:
+        return tuple(FORMATS)
+    if output is None:
+        raise typer.BadParameter("needs a folder to write to: give -o DIR", param_hint="--write")
+    names = tuple(name.strip().lower() for name in write.split(",") if name.strip())
+    for name in names:
+        if name not in FORMATS:
+            raise typer.BadParameter(
+                f"there is no format '{name}'; there are: {', '.join(FORMATS)}",
+                param_hint="--write",
+            )
+    if not names:
+        raise typer.BadParameter(f"names no format; there are: {', '.join(FORMATS)}")
+    return names
+
+
+def _load(model: str | None, operating_point: str | None, threads: int | None) -> "Predictor":
+    """Load the model; a name that does not exist is wrong usage, a damaged folder is not."""
+    from pleura.inference import Manifest, Predictor, find_model
+
+    folder = find_model(model)
+    try:
+        manifest = Manifest.read(folder)
+    except ModelError as error:
+        complain(error)
+        raise typer.Exit(NOTHING_PREDICTED) from error
+    manifest.operating_point(operating_point)
+    try:
+        return Predictor(folder, threads=threads, operating_point=operating_point)
+    except ModelError as error:
+        complain(error)
+        raise typer.Exit(NOTHING_PREDICTED) from error
+
+
+def _finish(tally: Tally, predictor: "Predictor", output: Path | None, to_stderr: bool) -> None:
+    point = predictor.operating_point
+    model = f"Model {predictor.model.name} {predictor.model.version}"
+    typer.echo(f"{tally}.", err=to_stderr)
+    typer.echo(
+        f"{model}, operating point '{point.name}' (>= {point.threshold:.3f}). {DISCLAIMER}",
+        err=to_stderr,
+    )
+    if output is not None:
+        typer.echo(f"Written to {output}", err=to_stderr)
+
+
+@contextmanager
+def _progress(jsonl: bool) -> Iterator[Callable[[str], None]]:
+    """A live line on stderr when that is a terminal; a function that sets its text."""
+    # On one terminal, rich would break the objects' lines to make room for its own.
+    shared = sys.stdout.isatty()
+    if not sys.stderr.isatty() or (jsonl and shared):
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=shared,
+        redirect_stderr=False,
+    ) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda text: progress.update(task, description=text)

@@ -1,0 +1,208 @@
+"""`pleura predict` as a user meets it: exit status, outputs, mixed folders, archives, pipes."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pleura.cli.main import main
+from tiny_model import radiograph, write_model
+
+POSITIVE = (60, 40, 120, 100)
+
+
+class Run:
+    """What one call of the program left behind."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def pleura(capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    def run(*arguments: object) -> Run:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Run(ended.value.code or 0, captured.out, captured.err)  # type: ignore[arg-type]
+
+    return run
+
+
+def png(path: Path, box: tuple[int, int, int, int] | None = POSITIVE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.rint(radiograph(box=box).pixels * 255).astype(np.uint8))
+    return path
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Two good files, one cut off, one that is no image."""
+    folder = tmp_path / "mixed"
+    png(folder / "a" / "same.png")
+    png(folder / "b" / "same.png", box=None)
+    whole = png(folder / "broken.png").read_bytes()
+    (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("not a radiograph")
+    return folder
+
+
+def test_all_predicted_is_status_0_and_nothing_is_written(
+    pleura, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    image = png(tmp_path / "one.png")
+    run = pleura("predict", image, "--model", model_folder)
+    assert run.status == 0
+    header, line, summary, footer = run.out.splitlines()
+    assert header.split() == ["probability", "finding", "area", "ms", "input"]
+    assert "pneumothorax" in line
+    assert line.endswith("one.png")
+    assert summary == "1 predicted (1 with pneumothorax), 0 refused, 0 failed."
+    assert "Research software, not a medical device" in footer
+    assert "tiny 0.0.1" in footer
+    assert list(empty.iterdir()) == []
+
+
+def test_a_mixed_folder_is_status_1_and_loses_nothing(
+    pleura, model_folder: Path, mixed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run = pleura("predict", mixed, "-o", out, "--model", model_folder)
+    assert run.status == 1
+    assert "2 predicted (1 with pneumothorax), 2 refused (not_an_image 1, truncated 1)" in run.out
+
+    records = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    by_input = {Path(r["input"]).relative_to(mixed).as_posix(): r for r in records}
+    assert by_input["a/same.png"]["present"] is True
+    assert by_input["b/same.png"]["present"] is False
+    assert by_input["broken.png"]["error"]["code"] == "truncated"
+    assert by_input["notes.txt"]["error"]["code"] == "not_an_image"
+    with (out / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(row["error_code"] for row in rows) == ["", "", "not_an_image", "truncated"]
+    assert len(list((out / "overlays").glob("*.png"))) == 2
+
+
+def test_an_archive_is_read_in_place(pleura, model_folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "study.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.write(png(tmp_path / "x.png"), "in/x.png")
+        stream.write(png(tmp_path / "y.png", box=None), "in/y.png")
+    run = pleura("predict", archive, "--jsonl", "--model", model_folder)
+    assert run.status == 0
+    records = [json.loads(line) for line in run.out.splitlines()]
+    assert [record["present"] for record in records] == [True, False]
+    assert all(record["input"].startswith(str(archive)) for record in records)
+    assert records[0]["input"].endswith("in/x.png")
+
+
+def test_jsonl_keeps_stdout_for_objects(pleura, model_folder: Path, mixed: Path) -> None:
+    run = pleura("predict", mixed, "--jsonl", "--model", model_folder)
+    records = [json.loads(line) for line in run.out.splitlines()]
+    assert sorted(record["status"] for record in records) == ["ok", "ok", "refused", "refused"]
+    assert "2 predicted" in run.err
+    assert "not a medical device" in run.err
+
+
+def test_only_the_formats_asked_for(pleura, model_folder: Path, tmp_path: Path) -> None:
+    image, out = png(tmp_path / "one.png"), tmp_path / "out"
+    run = pleura("predict", image, "-o", out, "--write", "csv", "--model", model_folder)
+    assert run.status == 0
+    assert [path.name for path in out.iterdir()] == ["predictions.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--write", "json,seg", "-o", "OUT"], "no format 'seg'; there are: json, csv, png"),
+        (["--write", "csv"], "-o DIR"),
+        (["--write", ",", "-o", "OUT"], "names no format"),
+        (["--operating-point", "fast"], "Use one of: balanced, sensitive"),
+        (["--model", "nowhere"], "named 'nowhere'"),
+        (["--threads", "0"], "threads"),
+        (["--colour"], "--colour"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_says_what_is_right(
+    pleura, model_folder: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    image, out = png(tmp_path / "one.png"), tmp_path / "out"
+    given = [str(out) if word == "OUT" else word for word in arguments]
+    run = pleura("predict", image, "--model", model_folder, *given)
+    assert run.status == 2
+    assert said in " ".join(run.err.replace("│", " ").split())
+    assert run.out == ""
+    assert not out.exists()
+
+
+def test_without_a_path_is_wrong_usage(pleura) -> None:
+    assert pleura("predict").status == 2
+
+
+def test_nothing_predicted_is_status_3(pleura, model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("text")
+    bad = pleura("predict", tmp_path / "notes.txt", "--model", model_folder)
+    missing = pleura("predict", tmp_path / "missing.dcm", "--model", model_folder)
+    assert (bad.status, missing.status) == (3, 3)
+    assert "not_an_image" in bad.out
+    assert "not_found" in missing.out
+
+
+def test_an_empty_folder_is_not_a_success(pleura, model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    assert pleura("predict", tmp_path / "nothing", "--model", model_folder).status == 3
+
+
+def test_a_damaged_model_is_status_3(pleura, model_folder: Path, tmp_path: Path) -> None:
+    with (model_folder / "segmenter.onnx").open("ab") as stream:
+        stream.write(b"x")
+    run = pleura("predict", png(tmp_path / "one.png"), "--model", model_folder)
+    assert run.status == 3
+    assert "SHA-256" in run.err
+    assert "hint:" in run.err
+
+
+def test_the_operating_point_decides(pleura, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m")
+    image = png(tmp_path / "faint.png", box=(60, 40, 80, 60))
+    presence = []
+    for point in ("balanced", "sensitive"):
+        run = pleura(
+            "predict",
+            image,
+            "--model",
+            model,
+            "--operating-point",
+            point,
+            "--jsonl",
+            "--threads",
+            1,
+        )
+        record = json.loads(run.out)
+        assert record["operating_point"]["name"] == point
+        presence.append(record["present"])
+    assert presence == [False, True]
+
+
+def test_an_output_that_cannot_be_made_is_wrong_usage(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    image = png(tmp_path / "one.png")
+    run = pleura("predict", image, "-o", image / "out", "--model", model_folder)
+    assert run.status == 2
+    assert "cannot write" in run.err
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    run = pleura("predict", png(tmp_path / "a\x1b[31m.png"), "--model", model_folder)
+    assert "\x1b" not in run.out
+    assert "a?[31m.png" in run.out
