@@ -55,7 +55,9 @@ class NoPixelDataError(RefusedInputError):
     """A DICOM object without pixel data (PS3.3 C.7.6.3)."""
 
     code = "no_pixel_data"
-    default_hint = "Send the image itself, not a report, a presentation state or a header-only copy."
+    default_hint = (
+        "Send the image itself, not a report, a presentation state or a header-only copy."
+    )
 
 
 class UnsupportedSyntaxError(RefusedInputError):

@@ -68,7 +68,8 @@ def naive_area_mean(pixels: Map, rows: int, columns: int) -> Map:
         cells = np.arange(source)
         low = np.maximum(edges[:-1, None], cells)
         high = np.minimum(edges[1:, None], cells + 1)
-        return np.clip(high - low, 0, None) * target / source
+        share: NDArray[np.float64] = np.clip(high - low, 0, None) * target / source
+        return share
 
     return (overlap(pixels.shape[0], rows) @ pixels @ overlap(pixels.shape[1], columns).T).astype(
         np.float32
@@ -272,7 +273,7 @@ def test_refuses_another_grid_or_type() -> None:
     with pytest.raises(ValueError, match="uint8 or float32"):
         box.apply(np.zeros((60, 40), dtype=np.float64))  # type: ignore[type-var]
     with pytest.raises(ValueError, match="mask must be bool"):
-        box.apply_mask(np.zeros((60, 40), dtype=np.uint8))  # type: ignore[arg-type]
+        box.apply_mask(np.zeros((60, 40), dtype=np.uint8))
     with pytest.raises(ValueError, match="map must be"):
         box.invert(np.zeros((30, 20), dtype=np.float32))
     with pytest.raises(ValueError, match="positive"):

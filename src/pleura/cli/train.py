@@ -1,13 +1,14 @@
 """`pleura train`: a configuration in, a run folder out."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pleura.cli.console import complain
+from pleura.cli.console import complain, say
 from pleura.errors import ConfigError, MissingDependencyError, PleuraError
 
 
@@ -39,7 +40,8 @@ def train(
     except PleuraError as error:
         complain(error)
         raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
-    typer.echo(str(folder))
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # one of several processes speaks
+        say(str(folder))
 
 
 def _log_to_stderr() -> None:

@@ -41,7 +41,7 @@ class Sex(StrEnum):
     MALE = "M"
 
 
-EXTENTS: Final[dict[str, float]] = {"small": 0.045, "medium": 0.11, "large": 0.26}
+EXTENTS: Final[dict[str, float]] = {"small": 0.045, "medium": 0.10, "large": 0.26}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +151,9 @@ def spec_for(seed: int, pneumothorax: bool) -> PhantomSpec:
     sex = Sex.MALE if rng.random() < 0.55 else Sex.FEMALE
     age = int(rng.integers(18, 85))
     side = Side.LEFT if rng.random() < 0.55 else Side.RIGHT
-    kind = (Kind.APICAL, Kind.LATERAL, Kind.LARGE)[int(rng.choice(3, p=[0.5, 0.2, 0.3]))]
-    fraction = float(np.exp(rng.uniform(np.log(0.06), np.log(0.16))))
+    kind = (Kind.APICAL, Kind.LATERAL, Kind.LARGE)[int(rng.choice(3, p=[0.65, 0.15, 0.2]))]
+    fraction = float(np.exp(rng.uniform(np.log(0.05), np.log(0.11))))
     if kind is Kind.LARGE:
-        fraction = float(rng.uniform(0.16, 0.36))
+        fraction = float(rng.uniform(0.14, 0.28))
     gas = Pneumothorax(side, kind, round(fraction, 3)) if pneumothorax else None
     return PhantomSpec(seed=seed, pneumothorax=gas, view=view, sex=sex, age_years=age)

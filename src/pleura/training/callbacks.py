@@ -45,7 +45,7 @@ class Throughput(L.Callback):
         """Say how fast it went and how long it will take."""
         elapsed = time.monotonic() - self._started
         rate = self._images / max(elapsed - self._validation_seconds, 1e-9)
-        module.log("train/images_per_second", rate, rank_zero_only=True)
+        module.log("train/images_per_second", rate, sync_dist=True)
         epochs_left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
         figures = {
             name: round(float(value), 4)

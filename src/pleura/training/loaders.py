@@ -56,10 +56,8 @@ class RadiographLoaders(L.LightningDataModule):
             worker_init_fn=_one_thread,
         )
 
-    def val_dataloader(self) -> "DataLoader[Any] | list[Any]":
-        """Held-out images of this process; none without a validation fold."""
-        if not self.data.validation.size:
-            return []
+    def val_dataloader(self) -> "DataLoader[Any]":
+        """Held-out images of this process."""
         dataset = RadiographDataset(
             self.data.examples,
             self.config.preprocessing,

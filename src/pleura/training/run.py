@@ -70,14 +70,15 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
         config.preprocessing.mean,
         config.preprocessing.std,
     )
-    logger.info("starting weights: %s", starting.summary())
     data = load_examples(config.data)
     trainer = _trainer(config, validated=data.validation.size > 0, progress=progress)
     last = last_checkpoint(config.output)
     if trainer.is_global_zero:
         write_record(config, data, starting)
-    if last is not None:
-        logger.info("going on from %s", last)
+        if last is None:
+            logger.info("starting weights: %s", starting.summary())
+        else:
+            logger.info("going on from %s", last)
     trainer.fit(
         LitNetwork(
             network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -113,6 +114,7 @@ def _trainer(config: TrainingConfig, validated: bool, progress: bool) -> L.Train
         precision=hardware.precision,
         max_epochs=schedule.epochs,
         check_val_every_n_epoch=schedule.validate_every,
+        limit_val_batches=None if validated else 0,
         gradient_clip_val=config.optimiser.clip_norm,
         callbacks=_callbacks(config, validated, progress),
         plugins=[AtomicCheckpoints()],
