@@ -88,7 +88,8 @@ class Radiograph:
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.float32:
             raise ValueError(
-                f"pixels must be float32 (rows, columns), not {self.pixels.dtype} {self.pixels.shape}"
+                "pixels must be float32 (rows, columns),"
+                f" not {self.pixels.dtype} {self.pixels.shape}"
             )
 
     @property
