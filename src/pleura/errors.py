@@ -1,7 +1,7 @@
 """Every refusal has a stable code, a sentence that says what is wrong, and a hint with the remedy.
 
 Codes are public: they stand in the JSON results and may be counted by a monitoring system. A
-message never holds a patient identifier: no name, no patient ID, no UID, no header value that is free text.
+message never holds a patient identifier: no name, no patient ID, no UID, no free text of a header.
 """
 
 from typing import ClassVar
