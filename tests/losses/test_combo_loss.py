@@ -89,3 +89,15 @@ def test_half_precision_logits_of_a_large_image_do_not_overflow():
     loss = combo_loss(logits, torch.ones(1, 1, 320, 320))
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(5e-4, rel=0.05)  # log(1 + e^-8), and half of it for Dice
+
+
+def test_without_dice_on_empty_an_empty_target_has_cross_entropy_alone():
+    logits, targets = _case(4)
+    targets[1] = 0
+    both = combo_loss(logits, targets, 2.0, 3.0)
+    without = combo_loss(logits, targets, 2.0, 3.0, dice_on_empty=False)
+    bce = functional.binary_cross_entropy_with_logits(logits[1], targets[1])
+    torch.testing.assert_close(without[1], 2.0 * bce)
+    torch.testing.assert_close(without[[0, 2]], both[[0, 2]])
+    module = ComboLoss(2.0, 3.0, dice_on_empty=False)
+    torch.testing.assert_close(module(logits, targets), without.mean())

@@ -15,6 +15,7 @@ def combo_loss(
     positive_weight: float = 1.0,
     smooth: float = 1.0,
     focal_gamma: float = 0.0,
+    dice_on_empty: bool = True,
 ) -> Tensor:
     """bce_weight * mean(BCE) + dice_weight * Dice loss, one value an image.
 
@@ -26,6 +27,9 @@ def combo_loss(
         positive_weight: factor on the pixel-wise term of target pixels (class weighting).
         smooth: Dice smoothing in pixels.
         focal_gamma: 0 for BCE, larger for focal loss.
+        dice_on_empty: whether images with an empty target have the Dice term. Its gradient there is
+            1 / (sum(p) + smooth)^2 on every pixel, many times that of a small target's own pixels,
+            and teaches a network that sees many negatives to draw nothing at all.
 
     Returns:
         (n,), not negative.
@@ -35,6 +39,8 @@ def combo_loss(
     if positive_weight != 1.0:
         pixelwise = pixelwise * (1 + (positive_weight - 1) * targets)
     overlap = soft_dice_loss(torch.sigmoid(logits), targets, smooth)
+    if not dice_on_empty:
+        overlap = overlap * (targets.amax((1, 2, 3)) > 0)
     return bce_weight * pixelwise.mean((1, 2, 3)) + dice_weight * overlap
 
 
@@ -52,6 +58,7 @@ class ComboLoss(nn.Module):
         positive_weight: float = 1.0,
         smooth: float = 1.0,
         focal_gamma: float = 0.0,
+        dice_on_empty: bool = True,
     ) -> None:
         super().__init__()
         self.bce_weight = bce_weight
@@ -59,6 +66,7 @@ class ComboLoss(nn.Module):
         self.positive_weight = positive_weight
         self.smooth = smooth
         self.focal_gamma = focal_gamma
+        self.dice_on_empty = dice_on_empty
 
     def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Map (n, 1, h, w) logits and targets and (n,) weights to a scalar."""
@@ -70,6 +78,7 @@ class ComboLoss(nn.Module):
             self.positive_weight,
             self.smooth,
             self.focal_gamma,
+            self.dice_on_empty,
         )
         if weights is None:
             return losses.mean()

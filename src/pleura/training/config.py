@@ -84,6 +84,7 @@ class LossConfig(_Strict):
         positive_weight: factor on the pixel-wise term inside the mask.
         smooth: Dice smoothing, in pixels of the mask's grid.
         focal_gamma: exponent of the focal loss; 0 for cross-entropy.
+        dice_on_empty: whether negatives have the Dice term, too.
         label_smoothing: labels move this far towards 0.5.
     """
 
@@ -93,6 +94,7 @@ class LossConfig(_Strict):
     positive_weight: float = Field(default=1.0, gt=0)
     smooth: float = Field(default=1.0, gt=0)
     focal_gamma: float = Field(default=0.0, ge=0)
+    dice_on_empty: bool = True
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 

@@ -38,7 +38,12 @@ class LitNetwork(L.LightningModule):
         self.loss_config = loss
         self.optimiser_config = optimiser
         self.combo = ComboLoss(
-            loss.bce, loss.dice, loss.positive_weight, loss.smooth, loss.focal_gamma
+            loss.bce,
+            loss.dice,
+            loss.positive_weight,
+            loss.smooth,
+            loss.focal_gamma,
+            loss.dice_on_empty,
         )
         self.image_loss = ImageLoss(loss.label_smoothing)
         self._judged: list[NDArray[np.float64]] = []  # position, label, logit, Dice; NaN for none
