@@ -16,3 +16,13 @@ def real_data() -> Path:
     if not (folder / "index.csv").is_file():
         pytest.fail(f"PLEURA_REAL_DATA={named} holds no index.csv")
     return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny data set that a network is trained on in seconds."""
+    from tiny_run import write_data  # needs pandas, which most tests do without
+
+    root = tmp_path_factory.mktemp("data")
+    write_data(root)
+    return root

@@ -1,0 +1,192 @@
+"""From a run folder to a model folder that the Predictor serves."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+
+from pleura.cli.main import main
+from pleura.data.index import read_index
+from pleura.errors import ConfigError, ModelError, NotFoundError
+from pleura.export import release
+from pleura.export.checkpoint import load_network
+from pleura.export.parity import Parity
+from pleura.export.release import ExportOptions, export_run
+from pleura.inference import Manifest, Predictor
+from pleura.inference.manifest import sha256_of
+from pleura.inference.preprocess import prepare
+from pleura.inference.selftest import compare
+from pleura.io import read_radiograph
+from pleura.metrics import roc_auc
+from pleura.training.config import load_config
+
+FILES = ["classifier.onnx", "manifest.json", "parity.json", "segmenter.onnx"]
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """Model folder, manifest, and what the progress function was told."""
+    folder = tmp_path_factory.mktemp("models") / "joint"
+    told = []
+    options = ExportOptions(version="3.1", licence="for tests", prevalence=0.3)
+    manifest = export_run(run, folder, options, lambda done, total: told.append((done, total)))
+    return folder, manifest, told
+
+
+def test_the_folder_is_whole_and_names_its_files_by_their_hash(exported):
+    folder, manifest, told = exported
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    for component in (manifest.classifier, manifest.segmenter):
+        assert component.sha256 == sha256_of(folder / component.file)
+    assert manifest == Manifest.read(folder)
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_predictor_says_what_the_network_says(exported, run, data):
+    folder, manifest, _ = exported
+    network = load_network(run, load_config(run / "config.yaml"), "best")
+    predictor = Predictor.load(folder, threads=1)
+    for path in sorted(data.glob("*.png"))[:3]:
+        radiograph = read_radiograph(path)
+        image, _ = prepare(radiograph, manifest.preprocessing)
+        with torch.inference_mode():
+            output = network(torch.from_numpy(image))
+        raw = predictor.predict_raw(radiograph)
+        assert raw.logit == pytest.approx(output.logit.item(), abs=1e-3)
+        air = torch.sigmoid(output.mask_logits)[0, 0].numpy()
+        np.testing.assert_allclose(raw.network_map, air, atol=2.5e-3)
+
+
+def test_the_manifest_says_what_was_trained_on_what(exported, run, data):
+    _, manifest, _ = exported
+    assert (manifest.name, manifest.version, manifest.licence) == ("joint", "3.1", "for tests")
+    assert manifest.preprocessing == load_config(run / "config.yaml").preprocessing
+    training = manifest.training
+    assert training["data_fingerprint"] == read_index(data / "index.parquet").fingerprint
+    assert (training["split"], training["validation_fold"], training["epochs"]) == ("train", 0, 1)
+    assert training["network"]["options"]["encoder"] == "mobilenet_v2"
+
+
+def test_all_that_is_chosen_is_chosen_on_the_held_out_fold(exported, data):
+    folder, manifest, _ = exported
+    table = read_index(data / "index.parquet").table
+    held_out = table[table["fold"] == 0]
+    assert len(held_out) == 4
+    assert manifest.calibration.fitted_on.startswith("4 images of the training split's fold 0")
+    assert manifest.calibration.prevalence == 0.3
+    names = [point.name for point in manifest.operating_points]
+    assert names == ["sensitive", "balanced", "specific"]
+    assert all(point.cohort == manifest.performance_cohort for point in manifest.operating_points)
+    predictor = Predictor.load(folder, threads=1)
+    raws = [predictor.predict_raw(data / path) for path in held_out["path"]]
+    labels = held_out["label"].to_numpy(dtype=int)
+    auc = manifest.performance["held_out_auc"]
+    assert auc.value == pytest.approx(roc_auc([raw.logit for raw in raws], labels))
+    assert auc.n == 4
+    assert manifest.performance["held_out_dice_positives"].n == 2
+    for point in manifest.operating_points:
+        called = np.array([raw.probability >= point.threshold for raw in raws])
+        assert point.sensitivity == pytest.approx(called[labels == 1].mean())
+        assert point.specificity == pytest.approx((~called[labels == 0]).mean())
+
+
+def test_the_recorded_phantoms_are_met_again(exported):
+    folder, manifest, _ = exported
+    predictor = Predictor.load(folder, threads=1)
+    assert [case.pneumothorax for case in manifest.selftest] == [True, False, True, False]
+    assert compare(predictor, manifest.selftest[0]).agrees
+
+
+def test_the_parity_report_is_written(exported):
+    folder, _, _ = exported
+    report = json.loads((folder / "parity.json").read_text())
+    assert report["written"] == "int16"
+    for kind in ("float32_weights", "int16_weights"):
+        assert report[kind]["holds"]
+        assert report[kind]["images"] == 4
+        assert report[kind]["max_logit_difference"] < 1e-3
+
+
+BAD = Parity(4, 2, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+
+
+def test_without_parity_of_the_halves_the_weights_stay_whole(run, tmp_path, monkeypatch):
+    measure, measured = release.measure_parity, []
+
+    def the_second_fails(*arguments):
+        measured.append(measure(*arguments))
+        return measured[0] if len(measured) == 1 else BAD
+
+    monkeypatch.setattr(release, "measure_parity", the_second_fails)
+    export_run(run, tmp_path / "m", ExportOptions())
+    report = json.loads((tmp_path / "m" / "parity.json").read_text())
+    assert report["written"] == "float32"
+    assert not report["int16_weights"]["holds"]
+    stored = onnx.load(tmp_path / "m" / "classifier.onnx").graph.initializer
+    assert TensorProto.INT16 not in {tensor.data_type for tensor in stored}
+
+
+def test_a_network_that_was_not_exported_faithfully_is_not_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "measure_parity", lambda *_: BAD)
+    with pytest.raises(ModelError, match="not the trained one"):
+        export_run(run, tmp_path / "m", ExportOptions())
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def copied(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def test_a_run_without_a_record_or_a_checkpoint(run, tmp_path):
+    folder = copied(run, tmp_path)
+    (folder / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(ModelError, match="not a checkpoint"):
+        export_run(folder, tmp_path / "m", ExportOptions())
+    (folder / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(ModelError, match="has no checkpoint"):
+        export_run(folder, tmp_path / "m", ExportOptions())
+    (folder / "run.json").unlink()
+    with pytest.raises(ModelError, match=r"no readable run\.json"):
+        export_run(folder, tmp_path / "m", ExportOptions())
+    (folder / "config.yaml").unlink()
+    with pytest.raises(ConfigError):
+        export_run(folder, tmp_path / "m", ExportOptions())
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "sentence"),
+    [
+        ("validation_fold: 0", "validation_fold: null", ModelError, "held no fold out"),
+        ("index.parquet", "gone.parquet", NotFoundError, "gone.parquet"),
+        ("decoder_widths:\n    - 16", "decoder_widths:\n    - 24", ModelError, "does not fit"),
+    ],
+)
+def test_a_run_that_cannot_be_exported_says_why(run, tmp_path, before, after, error, sentence):
+    folder = copied(run, tmp_path)
+    text = (folder / "config.yaml").read_text()
+    assert before in text
+    (folder / "config.yaml").write_text(text.replace(before, after))
+    with pytest.raises(error, match=sentence):
+        export_run(folder, tmp_path / "m", ExportOptions())
+
+
+def test_images_that_have_moved_are_named_with_root(run, tmp_path):
+    with pytest.raises(ModelError, match="No image of the held-out fold") as caught:
+        export_run(run, tmp_path / "m", ExportOptions(root=tmp_path))
+    assert "--root" in caught.value.hint
+
+
+def test_the_command_writes_the_folder_and_says_what_was_measured(run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(run), "-o", str(tmp_path / "m"), "--name", "mine", "--flip-average"])
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    manifest = Manifest.read(tmp_path / "m")
+    assert (manifest.name, manifest.flip_average) == ("mine", True)
+    for wanted in ("mine 1 written", "balanced", "held_out_auc", "not a medical device"):
+        assert wanted in said

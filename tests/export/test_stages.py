@@ -1,0 +1,44 @@
+"""A network cut in two computes what it computed in one piece."""
+
+import pytest
+import torch
+
+from pleura.errors import ModelError
+from pleura.export.stages import cut
+from pleura.models import create_network
+
+WIDTHS = {4: [16, 12, 8], 2: [16, 12, 8, 8], 1: [16, 12, 8, 8, 8]}
+
+
+def joint(output_stride=4, **options):
+    torch.manual_seed(3)
+    options = {"encoder": "mobilenet_v2", "output_stride": output_stride, **options}
+    return create_network("unet", decoder_widths=WIDTHS[output_stride], **options).eval()
+
+
+@pytest.mark.parametrize(("output_stride", "finest"), [(4, 4), (2, 2), (1, 2)])
+def test_two_stages_are_the_network_and_pass_no_feature_that_nobody_needs(output_stride, finest):
+    network = joint(output_stride)
+    stages = cut(network)
+    strides = [stride for stride in (2, 4, 8, 16, 32) if stride >= finest]
+    assert stages.features == tuple(f"stride_{stride}" for stride in strides)
+    image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = network(image)
+        logit, *features = stages.classifier(image)
+        mask_logits = stages.segmenter(*features)
+    assert torch.equal(logit, whole.logit)
+    assert torch.equal(mask_logits, whole.mask_logits)
+    assert [96 // feature.shape[2] for feature in features] == strides
+
+
+def test_a_network_without_a_logit_cannot_judge():
+    with pytest.raises(ModelError, match="no image-level head") as caught:
+        cut(joint(image_head=False))
+    assert "image_head: true" in caught.value.hint
+
+
+def test_a_network_without_a_mask_is_no_joint_one():
+    chexnet = create_network("chexnet", block_config=[1, 1], init_features=8, growth_rate=4)
+    with pytest.raises(ModelError, match="CheXNet is not a joint network"):
+        cut(chexnet)
