@@ -173,3 +173,15 @@ def test_the_gas_changes_nothing_on_the_other_side() -> None:
     gas = drawn(13, Pneumothorax(Side.LEFT, Kind.LARGE, 0.3)).pixels.astype(int)
     normal = drawn(13).pixels.astype(int)
     assert np.abs(gas - normal)[:, SIZE * 2 // 3 :].mean() < 0.5
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_picture_says_that_it_is_synthetic_where_no_overlay_writes(seed: int) -> None:
+    """Letters are as sharp as nothing else in the upper corner; overlays fill the lower one."""
+    size = 768
+    pixels = drawn(seed, size=size).pixels.astype(np.float32)
+    sharp = np.abs(fine_detail(pixels))
+    upper = sharp[: size // 25, : size // 6]
+    lower = sharp[-size // 25 :, : size // 6]
+    assert upper.max() > 40
+    assert lower.max() < 20

@@ -68,7 +68,10 @@ def collimate(tissue: Array, grid: Grid, rng: np.random.Generator) -> None:
 def mark(
     picture: NDArray[np.uint8], grid: Grid, anatomy: Anatomy, rng: np.random.Generator
 ) -> None:
-    """The side marker on the patient's left, and the word SYNTHETIC in a corner, in place."""
+    """The side marker on the patient's left, and the word SYNTHETIC in the upper corner, in place.
+
+    The lower corners are where overlays and viewers write, and would hide the word.
+    """
     k = grid.pixels_per_mm / 2.6
     x = min(grid.columns - int(70 * k), int(grid.centre[0] + rng.uniform(150, 172) * 2.6 * k))
     y = max(int(34 * k), int(grid.centre[1] - rng.uniform(16, 40) * 2.6 * k))
@@ -76,5 +79,5 @@ def mark(
     font, line = cv2.FONT_HERSHEY_SIMPLEX, cv2.LINE_AA
     cv2.putText(picture, "L", (x, y), font, 1.1 * k, bright, max(1, round(3.5 * k)), line)
     text = "SYNTHETIC PORTABLE AP" if anatomy.ap else "SYNTHETIC"
-    corner = (int(16 * k), grid.rows - int(16 * k))
+    corner = (int(16 * k), int(28 * k))
     cv2.putText(picture, text, corner, font, 0.42 * k, bright, max(1, round(k)), line)
