@@ -41,7 +41,17 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     "evaluation": (frozenset({"data", "errors", "inference", "masks", "metrics"}), "train"),
     "export": (
         frozenset(
-            {"data", "errors", "evaluation", "inference", "io", "metrics", "models", "training"}
+            {
+                "data",
+                "errors",
+                "evaluation",
+                "inference",
+                "io",
+                "masks",
+                "metrics",
+                "models",
+                "training",
+            }
         ),
         "train",
     ),
