@@ -72,6 +72,33 @@ def test_values_that_a_lossy_code_pushes_beyond_the_stored_bits_are_clipped() ->
     assert read_radiograph(ds).pixels[60:140, 60:140].min() > 0.95
 
 
+@pytest.mark.parametrize("precision", [12, 16])
+def test_signed_values_that_a_lossy_code_pushes_beyond_the_stored_bits_are_clipped(
+    precision: int,
+) -> None:
+    """Saturated white must not wrap to black; what lies below zero stays there."""
+    pixels = np.full((208, 208), -2048, np.int16)
+    pixels[50:150, 50:150] = 2047
+    pixels[100:110] = -300
+    stream = imagecodecs.jpeg2k_encode(
+        pixels, level=80, codecformat="j2k", reversible=False, bitspersample=precision
+    )
+    assert (imagecodecs.jpeg2k_decode(stream).max() > 2047) == (precision == 16)
+    ds = dataset(pixels, BitsStored=12, WindowCenter=0, WindowWidth=4096)
+    expected = read_radiograph(ds).pixels
+    ds.file_meta.TransferSyntaxUID = J + "91"
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].is_undefined_length = True
+    assert np.abs(read_radiograph(ds).pixels - expected).max() < 0.03
+
+
+def test_signed_values_in_an_unsigned_lossy_stream_keep_their_sign() -> None:
+    pixels = gradient(low=-1500, high=-100, dtype=np.int16)
+    ds = compressed(pixels, J + "91", bits=12, WindowCenter=0, WindowWidth=4096)
+    plain = dataset(pixels, BitsStored=12, WindowCenter=0, WindowWidth=4096)
+    assert np.abs(read_radiograph(ds).pixels - read_radiograph(plain).pixels).max() < 0.01
+
+
 def test_a_frame_in_many_fragments() -> None:
     pixels = speckle(8)
     whole = read_radiograph(compressed(pixels, J + "80")).pixels
@@ -198,6 +225,18 @@ def test_compressed_syntax_without_compressed_data() -> None:
     ds.file_meta.TransferSyntaxUID = J + "70"
     with pytest.raises(InvalidHeaderError):
         read_radiograph(ds)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", ""])
+def test_compressed_data_without_a_compressed_syntax(syntax: str) -> None:
+    data = to_bytes(compressed(speckle(8), J + "70"))
+    begin = data.index(b"\x08\x00\x16\x00UI")
+    named = (J + "70").encode()
+    meta = data[:begin].replace(named, syntax.encode().ljust(len(named), b"\0"))
+    assert read_radiograph(data).shape == (201, 203)
+    with pytest.raises(InvalidHeaderError, match="compressed") as refusal:
+        read_radiograph(meta + data[begin:])
+    assert "Re-send" not in refusal.value.hint
 
 
 def test_deflated_data_that_breaks_off_or_is_damaged() -> None:

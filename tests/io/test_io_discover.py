@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import os
 import pickle
 import tarfile
@@ -121,6 +122,29 @@ def test_links_that_lead_back_end(tree: Path) -> None:
     assert len(found) < 20
 
 
+def test_folders_linked_crosswise_are_walked_once_and_each_other_way_is_reported(
+    tmp_path: Path,
+) -> None:
+    """Sixteen folders with two links each to the next are 32,768 ways to the one file."""
+    for number in range(16):
+        (tmp_path / f"level{number}").mkdir()
+        if number:
+            for name in ("a", "b"):
+                (tmp_path / f"level{number - 1}" / name).symlink_to(tmp_path / f"level{number}")
+    (tmp_path / "level15" / "x.dcm").write_bytes(b"x")
+    for start in (tmp_path / "level0", f"{tmp_path}/level[0]"):
+        found = list(itertools.islice(discover([start]), 100))
+        files = [one for one in found if one.name.endswith("x.dcm")]
+        assert [one.read() for one in files] == [b"x"]
+        others = [one for one in found if one not in files]
+        assert len(others) == 15
+        for one in others:
+            with pytest.raises(NotFoundError, match="walked already"):
+                one.read()
+    named_twice = list(discover([tmp_path / "level15", tmp_path / "level15"]))
+    assert [one.read() for one in named_twice] == [b"x", b"x"]
+
+
 @pytest.mark.parametrize("mode", ["w:", "w:gz", "w:bz2", "w:xz", "zip"])
 def test_archives_give_their_members(tmp_path: Path, mode: str) -> None:
     members = {f"study/{index}.dcm": bytes([index]) * 5000 for index in (3, 1, 2)}
@@ -187,6 +211,14 @@ def test_damaged_members_are_truncated(tmp_path: Path) -> None:
     with pytest.raises(TruncatedError):
         first.read()
     assert len(second.read()) == 1000
+
+
+def test_a_member_without_a_name_is_an_input_like_the_others(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"a/": b"", "_nul": b"1", "b.dcm": b"2"})
+    path.write_bytes(path.read_bytes().replace(b"_nul", b"\0nul"))
+    nameless, named = discover([path])
+    assert (nameless.name, named.name) == (f"{path}#", f"{path}#b.dcm")
+    assert (nameless.read(), named.read()) == (b"1", b"2")
 
 
 def test_encrypted_members_say_so(tmp_path: Path) -> None:

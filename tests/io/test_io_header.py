@@ -4,7 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_maker import CR, INSTANCE_UID, SERIES_UID, STUDY_UID, dataset, gradient, to_bytes
+from dicom_maker import (
+    CR,
+    INSTANCE_UID,
+    SERIES_UID,
+    STUDY_UID,
+    dataset,
+    gradient,
+    table,
+    to_bytes,
+)
+from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from pleura.io import read_radiograph
@@ -132,6 +142,27 @@ def test_free_text_in_coded_elements_is_dropped() -> None:
     )
     assert (radiograph.view, radiograph.sex) == ("", "")
     assert radiograph.identifiers.study_instance_uid == ""
+
+
+def test_an_unknown_character_set_is_not_repeated_in_a_warning(
+    recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    ds = dataset(gradient(), VOILUTSequence=table(0, list(range(256)), 8))
+    ds.VOILUTSequence[0].SpecificCharacterSet = "ISO_IR_6"
+    ds.RequestAttributesSequence = [Dataset()]
+    ds.RequestAttributesSequence[0].SpecificCharacterSet = "ISO_IR_6"
+    ds.SpecificCharacterSet = "ISO_IR_6"
+    for undefined in (False, True):
+        for sequence in (ds["VOILUTSequence"], ds["RequestAttributesSequence"]):
+            sequence.is_undefined_length = undefined
+        data = to_bytes(ds)
+        recwarn.clear()
+        caplog.clear()
+        assert data.count(b"ISO_IR_6") == 3
+        named = read_radiograph(data.replace(b"ISO_IR_6", b"QUIXOTE "))
+        assert named.shape == (210, 220)
+        assert not recwarn.list
+        assert not caplog.text
 
 
 def test_names_of_the_source() -> None:

@@ -1,6 +1,8 @@
 """PNG, JPEG and TIFF in their depths, polarities and channels."""
 
 import struct
+import sys
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ from dicom_maker import J, compressed, dataset, gradient, to_bytes
 
 from pleura.errors import ColourImageError, TruncatedError, UnsupportedSyntaxError
 from pleura.io import read_radiograph
+from pleura.io.tiff import inspect_tiff
 
 DEEP = gradient(low=0, high=65535, dtype=np.uint16)
 ENCODERS = {"PNG": imagecodecs.png_encode, "TIFF": imagecodecs.tiff_encode}
@@ -121,26 +124,60 @@ def test_transparency_is_dropped_and_reported() -> None:
         assert [notice.code for notice in colour.notices] == [*expected, "grey_from_colour"]
 
 
-def test_png_palettes_are_judged_by_their_colours(tmp_path: Path) -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        import zlib
-
+def png(pixels: np.ndarray, depth: int, colour: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of one channel, written by hand."""
+    lines = np.unpackbits(pixels.byteswap().view(np.uint8).reshape(*pixels.shape, -1), axis=-1)
+    packed = np.packbits(lines[:, :, -depth:].reshape(len(pixels), -1), axis=1)
+    filtered = np.concatenate([np.zeros((len(pixels), 1), np.uint8), packed], axis=1).tobytes()
+    header = struct.pack(">LLBBBBB", pixels.shape[1], pixels.shape[0], depth, colour, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in (
+        (b"IHDR", header), *chunks, (b"IDAT", zlib.compress(filtered)), (b"IEND", b""),
+    ):  # fmt: skip
         check = zlib.crc32(kind + body).to_bytes(4, "big")
-        return len(body).to_bytes(4, "big") + kind + body + check
+        data += len(body).to_bytes(4, "big") + kind + body + check
+    return data
 
-    import zlib
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_png_of_every_depth_with_and_without_a_transparent_grey(
+    depth: int, transparent: bool
+) -> None:
+    top = (1 << depth) - 1
+    pixels = gradient(high=top, dtype=np.uint16 if depth == 16 else np.uint8)
+    chunks = [(b"tRNS", struct.pack(">H", top))] if transparent else []
+    radiograph = read_radiograph(png(pixels, depth, 0, *chunks))
+    np.testing.assert_allclose(radiograph.pixels, pixels / top, atol=1e-6)
+    assert ["alpha_ignored"] * transparent == [notice.code for notice in radiograph.notices]
+
+
+def test_damaged_png_files_cost_no_reference() -> None:
+    whole = bytes(imagecodecs.png_encode(gradient()))
+    at = whole.index(b"IDAT") + 40
+    damaged = whole[:at] + b"\xff" * 20 + whole[at + 20 :]
+
+    def refused() -> None:
+        with pytest.raises(TruncatedError, match="damaged"):
+            read_radiograph(damaged)
+
+    refused()
+    before = sys.getrefcount(None)
+    for _ in range(50):
+        refused()
+    assert sys.getrefcount(None) > before - 25
+
+
+def test_png_palettes_are_judged_by_their_colours() -> None:
     pixels = gradient()
-    rows, columns = pixels.shape
-    lines = np.concatenate([np.zeros((rows, 1), np.uint8), pixels], axis=1).tobytes()
-    header = struct.pack(">LLBBBBB", columns, rows, 8, 3, 0, 0, 0)
     for palette, grey in (
         (bytes(v for i in range(256) for v in (i, i, i)), True),
         (bytes(v for i in range(256) for v in (i, 0, 255 - i)), False),
     ):
-        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"PLTE", palette)
-        data += chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+        data = png(pixels, 8, 3, (b"PLTE", palette))
         if grey:
+            covered = png(pixels, 8, 3, (b"PLTE", palette), (b"tRNS", b"\x80\x90"))
+            np.testing.assert_allclose(read_radiograph(covered).pixels, pixels / 255, atol=1e-6)
             np.testing.assert_allclose(read_radiograph(data).pixels, pixels / 255, atol=1e-6)
         else:
             with pytest.raises(ColourImageError):
@@ -168,6 +205,28 @@ def test_tiff_samples_that_are_not_read() -> None:
     for pixels in (gradient().astype(np.float32), gradient().astype(np.int16)):
         with pytest.raises(UnsupportedSyntaxError):
             read_radiograph(bytes(imagecodecs.tiff_encode(pixels)))
+
+
+def test_the_first_of_tiff_entries_with_one_tag_counts() -> None:
+    """As in the decoder: else the size that is checked is not the one that is decoded."""
+    whole = tiff(gradient(), 1)
+    at = whole.index(struct.pack("<HHL", 257, 3, 1))
+    count, entries = struct.unpack_from("<H", whole, at - 14)[0], whole[at - 12 :]
+    for kind, value in ((3, 1), (9, 1), (4, 70_000)):
+        entry = struct.pack("<HHLL", 257, kind, 1, value)
+        head, rest = whole[: at - 14] + struct.pack("<H", count + 1), entries
+        behind = head + rest[:24] + entry + rest[24:]
+        info = inspect_tiff(behind)
+        assert (info.rows, info.columns) == (210, 220)
+    ahead = head + rest[:12] + entry + rest[12:]
+    assert inspect_tiff(ahead).rows == 70_000
+
+
+def test_a_tiff_directory_beyond_all_bounds() -> None:
+    for offset in (1 << 62, 1 << 63, (1 << 64) - 1):
+        data = b"II+\0" + struct.pack("<HHQ", 8, 0, offset) + bytes(100)
+        with pytest.raises(TruncatedError):
+            read_radiograph(data)
 
 
 def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """One test for each refusal that the reader can raise: its code, its hint, and no patient in it."""
 
+import gzip
+import lzma
 import os
 import traceback
+import zipfile
 from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -22,6 +25,7 @@ from dicom_maker import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 
 from pleura import errors
 from pleura.io import Limits, read_radiograph
@@ -188,6 +192,55 @@ def test_pixels_beyond_the_limit_are_refused_before_decoding() -> None:
         read_radiograph(bytes(png))
     with pytest.raises(errors.TooLargeError):
         read_radiograph(bytes(imagecodecs.jpeg8_encode(gradient())), limits=Limits(max_pixels=1000))
+
+
+def test_a_file_object_in_text_mode_says_how_to_open_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(bytes(imagecodecs.png_encode(gradient())))
+    with path.open(encoding="utf-8") as stream, pytest.raises(errors.NotFoundError) as refusal:
+        read_radiograph(stream)  # type: ignore[arg-type]
+    assert "binary mode" in refusal.value.hint
+    assert refusal.value.__suppress_context__
+    closed = path.open("rb")
+    closed.close()
+    with pytest.raises(errors.NotFoundError, match="cannot be read"):
+        read_radiograph(closed)
+
+
+def test_file_objects_that_unpack_what_is_damaged(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).bytes(50_000)
+    packed = {"gz": bytearray(gzip.compress(data)), "xz": bytearray(lzma.compress(data))}
+    packed["gz"][-6] ^= 1  # the checksum
+    packed["xz"][2000] ^= 1
+    stored = BytesIO()
+    with zipfile.ZipFile(stored, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("stored", data, zipfile.ZIP_STORED)
+        archive.writestr("deflated", bytes(50_000))
+    unzipped = bytearray(stored.getvalue())
+    unzipped[1000] ^= 1
+    unzipped[unzipped.index(b"deflated") + 8] = 0xFF
+    archive = zipfile.ZipFile(BytesIO(unzipped))
+    for stream in (
+        gzip.GzipFile(fileobj=BytesIO(packed["gz"])),
+        gzip.GzipFile(fileobj=BytesIO(packed["gz"][:500])),
+        gzip.GzipFile(fileobj=BytesIO(b"no gzip at all")),
+        lzma.LZMAFile(BytesIO(packed["xz"])),  # noqa: SIM115 - of bytes in memory
+        archive.open("stored"),
+        archive.open("deflated"),
+    ):
+        with pytest.raises(errors.TruncatedError, match="damaged"):
+            read_radiograph(stream)  # type: ignore[arg-type]
+
+
+def test_deferred_pixels_of_a_file_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "Quixote.dcm"
+    path.write_bytes(to_bytes(dataset(gradient())))
+    deferred = dcmread(path, defer_size=1000)
+    path.unlink()
+    with pytest.raises(errors.NotFoundError) as refusal:
+        read_radiograph(deferred)
+    shown = "".join(traceback.format_exception(refusal.value))
+    assert not [secret for secret in SECRETS if secret in shown]
 
 
 def test_something_that_is_no_source_is_a_programming_error() -> None:

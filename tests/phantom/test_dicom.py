@@ -11,7 +11,15 @@ import numpy as np
 import pydicom
 import pytest
 
-from pleura.phantom import Phantom, Photometric, draw, spec_for, to_dicom, write_dicom
+from pleura.phantom import (
+    Phantom,
+    PhantomSpec,
+    Photometric,
+    draw,
+    spec_for,
+    to_dicom,
+    write_dicom,
+)
 
 
 @cache
@@ -88,6 +96,13 @@ def test_bytes_and_uids_follow_from_the_spec() -> None:
     inverted = read(to_dicom(phantom(), photometric="MONOCHROME1"))
     assert inverted.SOPInstanceUID != one.SOPInstanceUID
     assert inverted.StudyInstanceUID == one.StudyInstanceUID
+
+
+def test_the_uid_of_a_spec_stays_what_it_is() -> None:
+    blank = Phantom(np.zeros((128, 128), np.uint8), np.zeros((128, 128), np.bool_), PhantomSpec(3))
+    alike = replace(blank, spec=PhantomSpec(np.int64(3)))  # type: ignore[arg-type]
+    assert to_dicom(alike) == to_dicom(blank)
+    assert read(to_dicom(blank)).StudyInstanceUID == "2.25.300324371548928605139814571004606643498"
 
 
 def test_write_dicom_writes_the_same_bytes(tmp_path: Path) -> None:

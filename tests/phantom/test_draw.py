@@ -68,6 +68,23 @@ def test_pixels_and_mask_have_the_asked_size(rows: int, columns: int) -> None:
     assert phantom.mask.any()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("rows", "columns"), [(512, 128), (128, 512), (128, 1024)])
+def test_a_narrow_image_cuts_the_patient(rows: int, columns: int, seed: int) -> None:
+    """What lies beside the image is left out, wherever the image ends."""
+    phantom = draw(PhantomSpec(seed, rows=rows, columns=columns))
+    assert phantom.pixels.shape == phantom.mask.shape == (rows, columns)
+
+
+def test_every_part_of_an_image_lies_in_it() -> None:
+    grid = Grid(128, 512, 1.0, (64.0, 64.0), 0.03)
+    for x in (-900.0, -60.0, 440.0, 900.0):
+        for y in (-900.0, -60.0, 60.0, 900.0):
+            part, place = grid.window((x, x + 9.0), (y, y + 9.0))
+            assert np.empty((128, 512))[place].shape == (part.rows, part.columns)
+            assert min(part.rows, part.columns) >= 8
+
+
 def test_the_same_patient_at_twice_the_size_covers_the_same_field() -> None:
     gas = Pneumothorax(Side.LEFT, Kind.LARGE, 0.25)
     small, large = drawn(3, gas, SIZE // 2), drawn(3, gas)

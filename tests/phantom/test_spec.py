@@ -1,7 +1,9 @@
 """What can be asked for, and what is refused."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pleura.phantom import Kind, PhantomSpec, Pneumothorax, Sex, Side, View, spec_for
@@ -51,11 +53,35 @@ def test_unknown_pneumothorax_is_refused(arguments: dict[str, object]) -> None:
         Pneumothorax(**arguments)  # type: ignore[arg-type]
 
 
+def test_equal_specs_read_alike_whatever_the_type_of_their_numbers() -> None:
+    plain = PhantomSpec(3, Pneumothorax(Side.LEFT, extent=0.25), rows=256, columns=300)
+    numpy = PhantomSpec(
+        np.int64(3),  # type: ignore[arg-type]
+        Pneumothorax(Side.LEFT, extent=np.float64(0.25)),
+        rows=np.uint16(256),  # type: ignore[arg-type]
+        columns=np.int32(300),  # type: ignore[arg-type]
+        age_years=np.int8(45),  # type: ignore[arg-type]
+    )
+    assert numpy == plain
+    assert repr(numpy) == repr(plain)
+
+
 @pytest.mark.parametrize(
-    "arguments", [{"seed": -1}, {"seed": 1, "rows": 64}, {"seed": 1, "columns": 9000}]
+    "arguments",
+    [
+        {"seed": -1},
+        {"seed": 1, "rows": 64},
+        {"seed": 1, "columns": 9000},
+        {"seed": 1.5},
+        {"seed": 1, "rows": 256.0},
+        {"seed": 1, "age_years": 45.5},
+        {"seed": 1, "age_years": 45.0},
+        {"seed": 1, "age_years": -1},
+        {"seed": 1, "age_years": 1000},
+    ],
 )
-def test_impossible_specs_are_refused(arguments: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"seed|rows"):
+def test_impossible_specs_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"seed|rows|age_years"):
         PhantomSpec(**arguments)
 
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pleura.io.archives import SUFFIXES as ARCHIVE_SUFFIXES
 from pleura.io.discover import Input, discover
 from pleura.io.limits import Limits
 from pleura.io.read import read_radiograph
@@ -10,7 +11,15 @@ if TYPE_CHECKING:
     from pleura.io.render import render_pixels
     from pleura.io.voi import VoiChoice
 
-__all__ = ["Input", "Limits", "VoiChoice", "discover", "read_radiograph", "render_pixels"]
+__all__ = [
+    "ARCHIVE_SUFFIXES",
+    "Input",
+    "Limits",
+    "VoiChoice",
+    "discover",
+    "read_radiograph",
+    "render_pixels",
+]
 
 _HOMES = {"VoiChoice": "pleura.io.voi", "render_pixels": "pleura.io.render"}
 

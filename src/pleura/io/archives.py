@@ -1,5 +1,6 @@
 """Members of zip and tar archives, each read when it is asked for and never beyond the limits."""
 
+import struct
 import tarfile
 import threading
 import weakref
@@ -19,6 +20,7 @@ from pleura.errors import (
 )
 from pleura.io.limits import Limits
 from pleura.io.source import read_stream, too_many_bytes
+from pleura.io.tarball import Tar
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -31,6 +33,9 @@ _DAMAGE = (
     OSError,
     ValueError,
     IndexError,
+    OverflowError,
+    RecursionError,
+    struct.error,
 )
 
 
@@ -46,9 +51,12 @@ def is_archive(path: Path) -> bool:
     if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
         return False
     try:
-        return tarfile.is_tarfile(path)
+        Tar(path).close()
+    except TooLargeError:
+        return True
     except _DAMAGE:
         return False
+    return True
 
 
 class Archive:
@@ -79,7 +87,11 @@ class Archive:
                 raise TooLargeError(
                     f"The archive holds more than {self.limits.max_members} members."
                 )
-            is_folder = member.is_dir() if isinstance(member, zipfile.ZipInfo) else member.isdir()
+            # `ZipInfo.is_dir` of older Pythons fails on an empty name.
+            if isinstance(member, zipfile.ZipInfo):
+                is_folder = member.filename.endswith("/")
+            else:
+                is_folder = member.isdir()
             if not is_folder:
                 yield member
 
@@ -142,8 +154,6 @@ class Archive:
             while True:
                 with self._lock:
                     member = handle.next()
-                    # TarFile keeps each member it passes; a long archive must not fill memory.
-                    cast(Any, handle).members = []
                 if member is None:
                     return
                 yield member
@@ -165,7 +175,7 @@ class Archive:
             if head[:2] == b"PK" or self.path.name.lower().endswith(".zip"):
                 handle = zipfile.ZipFile(self.path)
             else:
-                handle = tarfile.open(self.path)  # noqa: SIM115 - closed by the finalizer
+                handle = Tar(self.path)
             weakref.finalize(self, handle.close)
             self._handle = handle
         return self._handle

@@ -69,7 +69,7 @@ def decode_rle(
         Unsigned integers, (rows, columns) or (rows, columns, channels).
 
     Raises:
-        TruncatedError: the segments hold fewer bytes than the image has.
+        TruncatedError: the segments hold fewer bytes than the image has, or more.
         UnsupportedSyntaxError: the number of segments fits no image of this description.
     """
     import imagecodecs
@@ -82,8 +82,10 @@ def decode_rle(
             f"An RLE frame of {segments} segments holds no {samples} x {width} bytes a pixel."
         )
     rows, columns = shape
+    # Runs expand to 64 times their size; a buffer of the promised size bounds what they may fill.
+    room = bytearray(samples * rows * columns * width)
     try:
-        data = imagecodecs.dicomrle_decode(frame, f"<u{width}")
+        data = imagecodecs.dicomrle_decode(frame, f"<u{width}", out=room)
     except Exception as error:
         raise TruncatedError("The RLE frame breaks off or is damaged.") from error
     flat: NDArray[np.generic] = np.frombuffer(data, f"<u{width}")

@@ -3,6 +3,7 @@
 JPEG: ISO/IEC 10918-1 B.2.2; JPEG-LS: ISO/IEC 14495-1 C.2.2; JPEG 2000: ISO/IEC 15444-1 A.5.1.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,6 +32,8 @@ class StreamInfo:
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _JP2 = b"\x00\x00\x00\x0cjP  "
 _NO_SOF = (0xC4, 0xC8, 0xCC)
+# A marker with a segment behind it; fill bytes, stuffed zeros and lone markers are passed over.
+_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
 def inspect(stream: bytes) -> StreamInfo:
@@ -54,17 +57,11 @@ def ends_properly(stream: bytes) -> bool:
 
 def _inspect_jpeg(stream: bytes) -> StreamInfo:
     position = 2
-    while position + 10 <= len(stream):
-        if stream[position] != 0xFF:
-            position += 1
-            continue
+    while found := _SEGMENT.search(stream, position):
+        position = found.start()
+        if position + 10 > len(stream):
+            break
         marker = stream[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0x00 or marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            position += 2
-            continue
         if (0xC0 <= marker <= 0xCF and marker not in _NO_SOF) or marker == 0xF7:
             return StreamInfo(
                 coding=Coding.JPEG_LS if marker == 0xF7 else Coding.JPEG,
@@ -73,9 +70,10 @@ def _inspect_jpeg(stream: bytes) -> StreamInfo:
                 samples=stream[position + 9],
                 precision=stream[position + 4],
             )
-        if marker in (0xD9, 0xDA):
+        length = int.from_bytes(stream[position + 2 : position + 4], "big")
+        if marker in (0xD9, 0xDA) or length < 2:
             break
-        position += 2 + int.from_bytes(stream[position + 2 : position + 4], "big")
+        position += 2 + length
     raise TruncatedError("The JPEG stream breaks off before its frame header.")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from pleura.errors import InvalidHeaderError
+from pleura.errors import InvalidHeaderError, NotFoundError
 from pleura.io import tags
 from pleura.io.dicom_file import (
     EXPLICIT_BIG,
@@ -28,6 +28,7 @@ def object_of(dataset: Dataset) -> DicomObject:
 
     Raises:
         InvalidHeaderError: the pixel data is no bytes.
+        NotFoundError: the pixel data stands in a file that cannot be read any more.
     """
     meta = Header(getattr(dataset, "file_meta", None) or Dataset())
     syntax = meta.text(0x00020010)
@@ -44,7 +45,13 @@ def object_of(dataset: Dataset) -> DicomObject:
 
 def _pixel_element(dataset: Dataset, syntax: str) -> PixelElement | None:
     for tag in (tags.PIXEL_DATA, tags.FLOAT_PIXEL_DATA, tags.DOUBLE_FLOAT_PIXEL_DATA):
-        element: Any = dataset.get_item(tag)
+        # A value that pydicom deferred is read now; its errors name the path.
+        try:
+            element: Any = dataset.get_item(tag)
+        except Exception as error:
+            raise NotFoundError(
+                f"The pixel data of the data set cannot be read ({type(error).__name__})."
+            ) from None
         if element is None:
             continue
         value = element.value

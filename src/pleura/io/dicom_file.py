@@ -1,22 +1,26 @@
 """A DICOM file's bytes -> header and undecoded pixel data (PS3.10 7, PS3.5 7 and A.4)."""
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 
 from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
 from pydicom.valuerep import VR
 
-from pleura.errors import InvalidHeaderError, NotAnImageError, PleuraError, TruncatedError
+from pleura.errors import (
+    InvalidHeaderError,
+    NotAnImageError,
+    PleuraError,
+    TooLargeError,
+    TruncatedError,
+)
 from pleura.io import tags
 from pleura.io.elements import Header
 from pleura.io.limits import Limits
 from pleura.io.source import too_many_bytes
+from pleura.io.walk import UNDEFINED, Element, Walk
 from pleura.radiograph import Notice
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -25,8 +29,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG})
 
-_UNDEFINED = 0xFFFFFFFF
-_PIXEL_TAGS = (tags.PIXEL_DATA, tags.FLOAT_PIXEL_DATA, tags.DOUBLE_FLOAT_PIXEL_DATA)
+_PIXEL_TAGS = frozenset({tags.PIXEL_DATA, tags.FLOAT_PIXEL_DATA, tags.DOUBLE_FLOAT_PIXEL_DATA})
 _VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _TRANSFER_SYNTAX_UID = 0x00020010
@@ -53,13 +56,19 @@ class PixelElement:
 
 @dataclass(frozen=True, slots=True)
 class DicomObject:
-    """Header and undecoded pixel data of one DICOM object."""
+    """Header and undecoded pixel data of one DICOM object.
+
+    Attributes:
+        too_large: why the header was not read to its end; raised when the pixel data is asked for,
+            so that what is no radiograph at all is refused as such.
+    """
 
     header: Header
     pixel_element: PixelElement | None
     transfer_syntax: str
     media_storage_class: str = ""
     notices: tuple[Notice, ...] = ()
+    too_large: TooLargeError | None = None
 
 
 def looks_like_data_set(data: bytes) -> bool:
@@ -95,10 +104,8 @@ def parse_dicom(data: bytes, limits: Limits) -> DicomObject:
         return _parse(data, limits)
     except PleuraError:
         raise
-    except EOFError:
-        raise TruncatedError("The file ends inside a sequence or an element.") from None
-    # pydicom raises a dozen kinds of error on malformed bytes; their text may hold header values,
-    # so neither the text nor the chain is kept.
+    # The text of what pydicom raises on malformed bytes may hold header values, so neither the
+    # text nor the chain is kept.
     except Exception as error:
         raise InvalidHeaderError(
             f"The DICOM header cannot be parsed ({type(error).__name__})."
@@ -107,7 +114,7 @@ def parse_dicom(data: bytes, limits: Limits) -> DicomObject:
 
 def _parse(data: bytes, limits: Limits) -> DicomObject:
     start = 132 if data[128:132] == b"DICM" else 4 if data[:4] == b"DICM" else 0
-    meta, start = _read_meta(data, start)
+    meta, start = _read_meta(data, start, limits)
     syntax = meta.text(_TRANSFER_SYNTAX_UID)
     storage_class = meta.text(_MEDIA_STORAGE_SOP_CLASS_UID)
     notices: list[Notice] = []
@@ -122,28 +129,29 @@ def _parse(data: bytes, limits: Limits) -> DicomObject:
         notices.append(
             Notice("transfer_syntax", "The data set is encoded otherwise than its header says.")
         )
-    elements, pixel = _read_elements(data, start, little=little, explicit=explicit)
+    walk = Walk(data, explicit=explicit, little=little, limits=limits)
+    elements, pixel, too_large = _read_elements(data, start, walk, little)
     if pixel is None or not pixel.encapsulated:
         syntax = (
             DEFLATED if syntax == DEFLATED else found if syntax in NATIVE or not syntax else syntax
         )
-    return DicomObject(Header(Dataset(elements)), pixel, syntax, storage_class, tuple(notices))
+    header = Header(Dataset(elements))
+    return DicomObject(header, pixel, syntax, storage_class, tuple(notices), too_large)
 
 
-def _read_meta(data: bytes, start: int) -> tuple[Header, int]:
+def _read_meta(data: bytes, start: int, limits: Limits) -> tuple[Header, int]:
     """File meta elements (group 0002, little endian) and where the data set starts."""
     if data[start : start + 2] != b"\x02\x00":
         return Header(Dataset()), start
-    stream = BytesIO(data)
-    stream.seek(start)
-    implicit = data[start + 4 : start + 6] not in _VRS
+    explicit = data[start + 4 : start + 6] in _VRS
+    walk = Walk(data, explicit=explicit, little=True, limits=limits)
     kept: dict[BaseTag, RawDataElement | DataElement] = {}
-    generator = data_element_generator(
-        stream, implicit, True, stop_when=lambda tag, vr, length: tag.group != 2
-    )
-    for element in generator:
-        kept[element.tag] = element
-    return Header(Dataset(kept)), stream.tell()
+    for element in walk.elements(start, last=lambda tag: tag >> 16 != 2):
+        if element.tag >> 16 != 2:
+            return Header(Dataset(kept)), element.start
+        if element.tag in (_MEDIA_STORAGE_SOP_CLASS_UID, _TRANSFER_SYNTAX_UID):
+            kept[BaseTag(element.tag)] = walk.raw(element)
+    raise TruncatedError("The file ends before the data set begins.")
 
 
 def _encoding_at(data: bytes, start: int) -> tuple[bool, bool]:
@@ -173,50 +181,26 @@ def _inflate(deflated: bytes, limits: Limits) -> bytes:
 
 
 def _read_elements(
-    data: bytes, start: int, *, little: bool, explicit: bool
-) -> tuple[dict[BaseTag, RawDataElement | DataElement], PixelElement | None]:
-    """Elements that the reader uses, and the pixel data; what follows it is not read."""
-    stream = BytesIO(data)
-    stream.seek(start)
-    pixel: list[PixelElement] = []
-    kept: dict[BaseTag, RawDataElement | DataElement] = {}
-    seen = False
-    generator = data_element_generator(
-        stream, not explicit, little, stop_when=_pixel_catcher(data, stream, little, pixel)
-    )
-    for element in generator:
-        if isinstance(element, RawDataElement) and element.length != _UNDEFINED:
-            end = element.value_tell + element.length
-            if end > len(data):
-                raise TruncatedError("The file ends inside an element of the header.")
-        seen = True
-        if element.tag in tags.HEADER_TAGS:
-            kept[element.tag] = element
-    if not (seen or pixel):
-        raise NotAnImageError("No DICOM element can be read.")
-    if not pixel and 0 < len(data) - stream.tell() < 8:
-        raise TruncatedError("The file ends inside an element of the header.")
-    return kept, pixel[0] if pixel else None
+    data: bytes, start: int, walk: Walk, little: bool
+) -> tuple[dict[BaseTag, RawDataElement | DataElement], PixelElement | None, TooLargeError | None]:
+    """Elements that the reader uses, and the pixel data; what follows it is not read.
 
-
-def _pixel_catcher(
-    data: bytes, stream: BytesIO, little: bool, caught: list[PixelElement]
-) -> Callable[[BaseTag, str | None, int], bool]:
-    """A stop condition that notes the pixel data element when the parser reaches it.
-
-    The value is not copied, and encapsulated data is not searched for its delimiter: the pattern
-    may occur inside a compressed fragment.
+    The pixel data is not copied, and encapsulated data is not searched for its delimiter: the
+    pattern may occur inside a compressed fragment.
     """
-
-    def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
-        if tag not in _PIXEL_TAGS:
-            return False
-        begin = stream.tell()
-        encapsulated = length == _UNDEFINED
-        view = (
-            memoryview(data)[begin:] if encapsulated else memoryview(data)[begin : begin + length]
-        )
-        caught.append(PixelElement(int(tag), vr or "", view, encapsulated, little))
-        return True
-
-    return stop
+    kept: dict[BaseTag, RawDataElement | DataElement] = {}
+    element: Element | None = None
+    try:
+        for element in walk.elements(start, last=_PIXEL_TAGS.__contains__):
+            if element.tag in _PIXEL_TAGS:
+                view = memoryview(data)[element.begin : element.end]
+                encapsulated = element.length == UNDEFINED
+                pixel = PixelElement(element.tag, element.vr, view, encapsulated, little)
+                return kept, pixel, None
+            if element.tag in tags.HEADER_TAGS:
+                kept[BaseTag(element.tag)] = walk.raw(element)
+    except TooLargeError as error:
+        return kept, None, error
+    if element is None:
+        raise NotAnImageError("No DICOM element can be read.")
+    return kept, None, None

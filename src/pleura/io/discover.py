@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from pleura.errors import NotFoundError, PleuraError
 from pleura.io.archives import SUFFIXES, Archive, is_archive
@@ -55,23 +56,34 @@ class Input:
 
 
 def discover(
-    paths: Iterable[str | os.PathLike[str]], *, limits: Limits = DEFAULT_LIMITS
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    leave_out: Iterable[Path] = (),
 ) -> Iterator[Input]:
     """Find all inputs under paths, lazily, in the order of the paths and sorted inside folders.
 
     A path that exists is taken literally; else one with `*`, `?` or `[` is a glob (`**` descends).
-    Folders are walked in full, through links as well. Every file becomes an input, whatever it
+    Folders are walked in full, through links as well, but once: a folder that one of the paths
+    reaches again becomes an input whose `read` raises. Every file becomes an input, whatever it
     holds, apart from the litter of operating systems; what is missing or not readable becomes an
     input whose `read` raises. Archives are opened when a path names them (by content) or when
     they lie in a folder under a usual name (`.zip`, `.tar`, `.tar.gz` ...); an archive inside an
     archive is not opened.
+
+    Args:
+        paths: files, folders, globs, archives.
+        limits: bounds on what is read.
+        leave_out: files and folders that are not inputs where a folder or a glob holds them: where
+            results are being written. A path that is named itself is taken all the same.
     """
+    walk = _Walk(limits, frozenset(os.path.realpath(path) for path in leave_out))
     for named in paths:
         path = Path(named)
         if not _exists(path) and glob.has_magic(str(path)):
-            yield from _globbed(str(path), limits)
+            yield from walk.globbed(str(path))
         else:
-            yield from _under(path, limits, named=True, above=frozenset())
+            yield from walk.under(path, named=True, walked=set())
 
 
 def _exists(path: Path) -> bool:
@@ -82,71 +94,97 @@ def _exists(path: Path) -> bool:
         return True
 
 
-def _globbed(pattern: str, limits: Limits) -> Iterator[Input]:
-    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
-    if not found:
-        yield _refused(pattern, Path(pattern), limits, "No file matches the pattern.")
-    covered: set[str] = set()
-    for match in found:
-        # With `**` a folder and its files match; the folder brings its files already.
-        if any(str(parent) in covered for parent in Path(match).parents):
-            continue
-        if Path(match).is_dir():
-            covered.add(str(Path(match)))
-        yield from _under(Path(match), limits, named=True, above=frozenset())
+_Folders: TypeAlias = set[tuple[int, int]]
+"""Folders by device and inode, whatever their names."""
 
 
-def _under(
-    path: Path, limits: Limits, *, named: bool, above: frozenset[tuple[int, int]]
-) -> Iterator[Input]:
-    """Inputs of one path; `above` identifies the folders on the way, against loops of links."""
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The way through folders: what bounds it, and the real paths that it leaves out."""
+
+    limits: Limits
+    left_out: frozenset[str]
+
+    def globbed(self, pattern: str) -> Iterator[Input]:
+        """Inputs that a pattern matches, and those in the folders that it matches."""
+        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
+        if not found:
+            yield self._refused(pattern, Path(pattern), "No file matches the pattern.")
+        covered: set[str] = set()
+        walked: _Folders = set()
+        for match in map(Path, found):
+            # With `**` a folder and its files match; the folder brings its files already.
+            if any(str(parent) in covered for parent in match.parents) or self._is_left_out(match):
+                continue
+            if _is_folder(match):
+                covered.add(str(match))
+            yield from self.under(match, named=True, walked=walked)
+
+    def under(self, path: Path, *, named: bool, walked: _Folders) -> Iterator[Input]:
+        """Inputs of one path; `walked` gathers the folders that gave theirs already.
+
+        Links may lead back, and a few folders that are linked to one another crosswise would give
+        thousands of names to one file.
+        """
+        if _is_folder(path):
+            yield from self._in_folder(path, walked)
+        elif _is_archive(path, named):
+            yield from self._in_archive(path)
+        else:
+            yield Input(str(path), path, self.limits)
+
+    def _in_folder(self, folder: Path, walked: _Folders) -> Iterator[Input]:
+        try:
+            status = folder.stat()
+            names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone, sorted as text
+        except OSError:
+            yield self._refused(str(folder), folder, "The folder may not be read.")
+            return
+        identity = (status.st_dev, status.st_ino)
+        if identity in walked:
+            said = "A link leads to a folder that was walked already; its files are inputs there."
+            yield self._refused(str(folder), folder, said)
+            return
+        walked.add(identity)
+        for name in names:
+            if not _is_litter(name) and not self._is_left_out(folder / name):
+                yield from self.under(folder / name, named=False, walked=walked)
+
+    def _in_archive(self, path: Path) -> Iterator[Input]:
+        archive = Archive(path, self.limits)
+        try:
+            for member in archive.members():
+                name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
+                if not any(_is_litter(part) for part in PurePosixPath(name).parts):
+                    yield Input(f"{path}#{name}", path, self.limits, archive, member)
+        except PleuraError as error:
+            yield Input(str(path), path, self.limits, _error=error)
+
+    def _is_left_out(self, path: Path) -> bool:
+        if not self.left_out:
+            return False
+        real = Path(os.path.realpath(path))
+        return any(str(place) in self.left_out for place in (real, *real.parents))
+
+    def _refused(self, name: str, path: Path, message: str) -> Input:
+        return Input(name, path, self.limits, _error=NotFoundError(message))
+
+
+def _is_folder(path: Path) -> bool:
     try:
-        is_folder = path.is_dir()
-        is_file = path.is_file()
-    except OSError:
-        is_folder = is_file = False
-    if is_folder:
-        yield from _in_folder(path, limits, above)
-    elif is_file and _is_archive(path, named):
-        yield from _in_archive(path, limits)
-    else:
-        yield Input(str(path), path, limits)
+        return path.is_dir()
+    except OSError:  # a folder on the way may not be searched
+        return False
 
 
 def _is_archive(path: Path, named: bool) -> bool:
-    return path.name.lower().endswith(SUFFIXES) or (named and is_archive(path))
-
-
-def _in_folder(folder: Path, limits: Limits, above: frozenset[tuple[int, int]]) -> Iterator[Input]:
     try:
-        status = folder.stat()
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - names alone, sorted as text
+        if not path.is_file():
+            return False
     except OSError:
-        yield _refused(str(folder), folder, limits, "The folder may not be read.")
-        return
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        yield _refused(str(folder), folder, limits, "A link leads back to a folder above it.")
-        return
-    for name in names:
-        if not _is_litter(name):
-            yield from _under(folder / name, limits, named=False, above=above | {identity})
-
-
-def _in_archive(path: Path, limits: Limits) -> Iterator[Input]:
-    archive = Archive(path, limits)
-    try:
-        for member in archive.members():
-            name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
-            if not any(_is_litter(part) for part in PurePosixPath(name).parts):
-                yield Input(f"{path}#{name}", path, limits, archive, member)
-    except PleuraError as error:
-        yield Input(str(path), path, limits, _error=error)
+        return False
+    return path.name.lower().endswith(SUFFIXES) or (named and is_archive(path))
 
 
 def _is_litter(name: str) -> bool:
     return name.lower() in LITTER or name == "__MACOSX" or name.startswith("._")
-
-
-def _refused(name: str, path: Path, limits: Limits, message: str) -> Input:
-    return Input(name, path, limits, _error=NotFoundError(message))

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
-from pleura.errors import InvalidHeaderError
+from pleura.errors import InvalidHeaderError, TooLargeError
+from pleura.io.tags import HEADER_TAGS
+from pleura.io.walk import Walk
 
 _TEXT_VRS = frozenset(
     {"AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI", "ST", "LT", "UT"}
@@ -89,13 +92,18 @@ class Header:
         Raises:
             InvalidHeaderError: the sequence cannot be parsed; to leave it out could change the
                 picture.
+            TooLargeError: it holds more elements than a header may have.
         """
         if tag not in self._dataset:
             return []
         # pydicom raises many kinds of error here, whose text may hold header values.
         try:
-            value: Any = self._dataset[tag].value
-            return [Header(item) for item in (value or ()) if isinstance(item, Dataset)]
+            element: Any = self._dataset.get_item(tag)
+            if isinstance(element, RawDataElement):
+                return _items(element)
+            return [Header(item) for item in (element.value or ()) if isinstance(item, Dataset)]
+        except TooLargeError:
+            raise
         except Exception as error:
             raise InvalidHeaderError(
                 f"A sequence of the header cannot be parsed ({type(error).__name__})."
@@ -112,6 +120,27 @@ class Header:
         if isinstance(element, RawDataElement):
             return element.value or None, element
         return (None if element.value in ("", b"", None) else element.value), None
+
+
+def _items(sequence: RawDataElement) -> list[Header]:
+    """Items of a sequence that nobody has converted, with the elements that the reader uses."""
+    walk = Walk(
+        sequence.value or b"",
+        explicit=not sequence.is_implicit_VR,
+        little=sequence.is_little_endian,
+    )
+    return [
+        Header(
+            Dataset(
+                {
+                    BaseTag(element.tag): walk.raw(element)
+                    for element in walk.elements(begin, end)
+                    if element.tag in HEADER_TAGS
+                }
+            )
+        )
+        for begin, end in walk.items()
+    ]
 
 
 def _vr_of(tag: int, raw: RawDataElement | None) -> str:

@@ -29,6 +29,10 @@ DARK_FRACTION = 1 / 8
 """A 16-bit image that uses less of the scale than this holds fewer bits than its type has."""
 
 
+# Channels by the colour type of the header (PNG 11.2.2), without and with a transparency chunk.
+_PNG_CHANNELS = {0: (1, 2), 2: (3, 4), 3: (3, 4), 4: (2,), 6: (4,)}
+
+
 @dataclass(frozen=True, slots=True)
 class _Raster:
     """Decoded samples, the value that is white, and whether small values are white."""
@@ -86,8 +90,6 @@ def _check_pixels(rows: int, columns: int, limits: Limits) -> None:
 
 
 def _png(data: bytes, limits: Limits) -> _Raster:
-    import imagecodecs
-
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise TruncatedError("The PNG file ends before its header.")
     columns = int.from_bytes(data[16:20], "big")
@@ -96,10 +98,27 @@ def _png(data: bytes, limits: Limits) -> _Raster:
     if b"IEND" not in data[-1024:]:
         raise TruncatedError("The PNG file breaks off before its end chunk.")
     try:
-        samples = np.asarray(imagecodecs.png_decode(data))
+        samples = _png_samples(data, rows, columns)
     except Exception as error:
         raise TruncatedError(f"The PNG file is damaged ({type(error).__name__}).") from error
     return _Raster(samples, int(np.iinfo(samples.dtype).max))
+
+
+def _png_samples(data: bytes, rows: int, columns: int) -> NDArray[np.uint8 | np.uint16]:
+    """Samples, (rows, columns) or (rows, columns, channels)."""
+    import imagecodecs
+
+    for channels in _PNG_CHANNELS.get(data[25], ()):
+        shape = (rows, columns) if channels == 1 else (rows, columns, channels)
+        # With each damaged file for which imagecodecs makes the array itself, it loses a reference
+        # to None; after some thousands the interpreter aborts.
+        room = np.empty(shape, np.uint16 if data[24] == 16 else np.uint8)
+        try:
+            imagecodecs.png_decode(data, out=room)
+        except ValueError:
+            continue  # nothing is decoded into an array that does not fit
+        return room
+    raise ValueError("no colour type of PNG")
 
 
 def _jpeg(data: bytes, limits: Limits) -> _Raster:
@@ -107,6 +126,8 @@ def _jpeg(data: bytes, limits: Limits) -> _Raster:
     _check_pixels(info.rows, info.columns, limits)
     if info.samples == 4:
         raise ColourImageError("The image has four colour channels (CMYK).")
+    if info.samples not in (1, 3):
+        raise ColourImageError(f"The image has {info.samples} channels, neither one nor three.")
     return _Raster(decode_stream(data, info), (1 << info.precision) - 1)
 
 
@@ -122,7 +143,8 @@ def _tiff(data: bytes, limits: Limits) -> _Raster:
             "TIFF is read with unsigned samples of 8 or 16 bits only.",
             "Save the image as PNG or TIFF with 8 or 16 bits.",
         )
-    if info.samples - info.extra_samples not in (1, 3) or info.photometric == 5:
+    colours = info.samples - info.extra_samples
+    if colours not in (1, 3) or info.extra_samples > 1 or info.photometric == 5:
         raise ColourImageError("The TIFF image has neither one nor three colour channels.")
     try:
         samples = np.asarray(imagecodecs.tiff_decode(data, 0, asrgb=info.photometric == PALETTE))

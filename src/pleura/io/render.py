@@ -75,12 +75,19 @@ def _limits_of(stored: StoredPixels) -> tuple[int, int]:
 def values_of(cells: NDArray[np.int64], stored: StoredPixels) -> NDArray[np.float64]:
     """Stored value in each cell: shifted, freed of foreign bits, with its sign."""
     values: NDArray[np.int64] = cells >> stored.shift
-    if stored.clip and not stored.signed:
-        return np.minimum(values, (1 << stored.bits) - 1).astype(np.float64)
-    values &= (1 << stored.bits) - 1
+    if stored.coded_bits:
+        if stored.signed:
+            values = _signed(values, stored.coded_bits)
+        return np.clip(values, *_limits_of(stored)).astype(np.float64)
     if stored.signed:
-        values -= (values >> (stored.bits - 1)) << stored.bits
-    return values.astype(np.float64)
+        return _signed(values, stored.bits).astype(np.float64)
+    return (values & ((1 << stored.bits) - 1)).astype(np.float64)
+
+
+def _signed(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Two's complement over the lowest `bits` bits."""
+    values = values & ((1 << bits) - 1)
+    return values - ((values >> (bits - 1)) << bits)
 
 
 def _bounds(

@@ -1,12 +1,17 @@
 """Bytes of one input, and which format they are in: by content, never by the file's name."""
 
+import gzip
 import os
 import stat
+import tarfile
+import zipfile
+import zlib
 from enum import StrEnum
+from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO
 
-from pleura.errors import NotAnImageError, NotFoundError, TooLargeError
+from pleura.errors import NotAnImageError, NotFoundError, TooLargeError, TruncatedError
 from pleura.io.limits import Limits
 
 
@@ -26,6 +31,16 @@ _MAGIC = (
     (b"MM\x00*", Format.TIFF),
     (b"II+\x00", Format.TIFF),
     (b"MM\x00+", Format.TIFF),
+)
+
+
+_DAMAGE = (
+    gzip.BadGzipFile,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    LZMAError,
 )
 
 
@@ -82,6 +97,7 @@ def read_stream(stream: BinaryIO, limits: Limits) -> bytes:
     Raises:
         TooLargeError: the stream holds more.
         NotFoundError: the stream cannot be read, or yields text.
+        TruncatedError: it unpacks what is damaged or breaks off.
     """
     chunks: list[bytes] = []
     room = limits.max_bytes + 1
@@ -89,18 +105,24 @@ def read_stream(stream: BinaryIO, limits: Limits) -> bytes:
         while room > 0:
             chunk = stream.read(min(room, 1 << 24))
             if not isinstance(chunk, bytes):
-                raise NotFoundError(
-                    "The file object yields no bytes.", "Open the file in binary mode."
-                )
+                raise _text()
             if not chunk:
                 break
             chunks.append(chunk)
             room -= len(chunk)
-    except OSError as error:
+    except _DAMAGE as error:
+        raise TruncatedError(f"The packed input is damaged ({type(error).__name__}).") from None
+    except UnicodeError:
+        raise _text() from None
+    except (OSError, ValueError) as error:
         raise NotFoundError(f"The input cannot be read ({type(error).__name__}).") from None
     if room <= 0:
         raise too_many_bytes(limits.max_bytes + 1, limits, at_least=True)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _text() -> NotFoundError:
+    return NotFoundError("The file object yields no bytes.", "Open the file in binary mode.")
 
 
 def too_many_bytes(size: int, limits: Limits, *, at_least: bool = False) -> TooLargeError:

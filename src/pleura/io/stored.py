@@ -45,15 +45,15 @@ class StoredPixels:
         bits: number of bits of a value.
         shift: how far a value lies above the lowest bit.
         signed: two's complement over `bits`.
-        clip: values beyond `bits` are errors of a lossy code to be clipped, not bits of an
-            overlay to be masked.
+        coded_bits: bits of a value as a lossy code holds it: values beyond `bits` are its errors
+            and are clipped. 0 where bits beyond are those of an overlay and are masked.
     """
 
     cells: NDArray[np.unsignedinteger]
     bits: int
     shift: int
     signed: bool
-    clip: bool
+    coded_bits: int
     notices: tuple[Notice, ...] = ()
 
 
@@ -62,7 +62,10 @@ def require_pixels(source: DicomObject) -> PixelElement:
 
     Raises:
         NoPixelDataError: there is none, or it is empty.
+        TooLargeError: the header before it is beyond the limits.
     """
+    if source.too_large is not None:
+        raise source.too_large
     if source.pixel_element is None or len(source.pixel_element.data) == 0:
         raise NoPixelDataError("The DICOM object holds no pixel data.")
     return source.pixel_element
@@ -95,7 +98,7 @@ def _plain(cells: NDArray[np.generic], layout: PixelLayout) -> StoredPixels:
         bits=layout.bits_stored,
         shift=layout.high_bit + 1 - layout.bits_stored,
         signed=layout.signed,
-        clip=False,
+        coded_bits=0,
         notices=notices,
     )
 
@@ -150,6 +153,12 @@ def _encapsulated(syntax: str, element: PixelElement, layout: PixelLayout) -> St
             width=layout.bits_allocated // 8,
         )
         return _plain(cells, layout)
+    if syntax in NATIVE:
+        raise InvalidHeaderError(
+            "The header promises uncompressed pixel data, but it is stored as compressed data is."
+        )
+    if not syntax:
+        raise InvalidHeaderError("The file does not say how its pixel data is compressed.")
     if syntax not in _STREAMS:
         name = standard_name(syntax)
         raise UnsupportedSyntaxError(f"The transfer syntax {name or 'of the file'} is not read.")
@@ -165,13 +174,16 @@ def _stream(syntax: str, stream: bytes, layout: PixelLayout) -> StoredPixels:
             f"The compressed image is {size[0]} x {size[1]}; "
             f"the header says {layout.rows} x {layout.columns}."
         )
+    if info.samples not in (1, 3):
+        raise InvalidHeaderError(
+            f"The compressed image has {info.samples} channels; the header says {layout.samples}."
+        )
     array = decode_stream(stream, info)
     if array.shape[:2] != (layout.rows, layout.columns):
         raise InvalidHeaderError("The compressed image is not of the size in the header.")
     width = array.dtype.itemsize
     pixels = _plain(array.view(f"u{width}"), layout)
     precision = info.precision
-    lossless = syntax in LOSSLESS
     bits = min(layout.bits_stored, 8 * width)
     notices = list(pixels.notices)
     if precision < bits and layout.signed:
@@ -182,6 +194,11 @@ def _stream(syntax: str, stream: bytes, layout: PixelLayout) -> StoredPixels:
         )
     # A shifted value occupies more bits than are stored; without them the encoder moved it down.
     shift = pixels.shift if precision > layout.high_bit else 0
+    clipped = syntax not in LOSSLESS and shift == 0
     return replace(
-        pixels, bits=bits, shift=shift, clip=not lossless and shift == 0, notices=tuple(notices)
+        pixels,
+        bits=bits,
+        shift=shift,
+        coded_bits=min(max(precision, bits), 8 * width) if clipped else 0,
+        notices=tuple(notices),
     )

@@ -3,7 +3,6 @@
 from pydicom import config
 from pydicom.uid import UID
 
-SPECIFIC_CHARACTER_SET = 0x00080005
 SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 STUDY_DATE = 0x00080020

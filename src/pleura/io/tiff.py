@@ -39,12 +39,12 @@ def inspect_tiff(data: bytes) -> TiffInfo:
     """Read the first directory of a classic TIFF or a BigTIFF.
 
     Raises:
-        TruncatedError: the directory lies beyond the end.
+        TruncatedError: the directory lies beyond the end, or beyond what a file can hold.
         InvalidHeaderError: size or sample format is missing.
     """
     try:
         values, following = _directory(data)
-    except struct.error:
+    except (struct.error, OverflowError):
         raise TruncatedError("The TIFF file ends before its directory.") from None
 
     def first(tag: int, default: int) -> int:
@@ -78,8 +78,12 @@ def _directory(data: bytes) -> tuple[dict[int, tuple[int, ...]], int]:
     for index in range(min(entries, 4096)):
         entry = begin + index * entry_size
         tag, kind, number = struct.unpack_from(f"{order}HH{offset_code}", data, entry)
+        # Of several entries with one tag the decoder (libtiff) takes the first.
+        if tag in values:
+            continue
         # Only the few short lists that are asked for; strip tables may be long.
         if kind not in _SIZES or number > 16:
+            values[tag] = ()
             continue
         place = entry + entry_size - inline
         if _SIZES[kind] * number > inline:

@@ -1,6 +1,7 @@
 """Pixels of an image in the frame of the anatomy, and the few picture operations in use here."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import cv2
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from pleura.phantom.anatomy import Anatomy, Array
 from pleura.phantom.spec import PhantomSpec
+
+LEAST_PX: Final = 8
+"""Shortest side of a part of an image: noise and blur need a few pixels to work on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +59,16 @@ class Grid:
     def window(
         self, x: tuple[float, float], y: tuple[float, float]
     ) -> tuple["Grid", tuple[slice, slice]]:
-        """The part of the image that shows a rectangle of the anatomy, and where it lies."""
+        """The part of the image that shows a rectangle of the anatomy, and where it lies.
+
+        A rectangle that the image does not show, or hardly, gives the few pixels next to it.
+        """
         corners = np.asarray([(a, b) for a in x for b in y], np.float32)
         u, v = self.to_pixels(corners[:, 0], corners[:, 1])
         left, right = np.clip([u.min() - 2, u.max() + 2], 0, self.columns).astype(int)
         top, bottom = np.clip([v.min() - 2, v.max() + 2], 0, self.rows).astype(int)
-        right, bottom = max(right, left + 8), max(bottom, top + 8)
+        left, top = min(left, self.columns - LEAST_PX), min(top, self.rows - LEAST_PX)
+        right, bottom = max(right, left + LEAST_PX), max(bottom, top + LEAST_PX)
         part = replace(
             self,
             rows=int(bottom - top),

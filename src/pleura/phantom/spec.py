@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from operator import index
+from typing import Final, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 MIN_SIDE_PX: Final = 128
 MAX_SIDE_PX: Final = 4096
 MAX_EXTENT: Final = 0.6
+MAX_AGE_YEARS: Final = 999
 
 
 class Side(StrEnum):
@@ -67,6 +69,9 @@ class Pneumothorax:
         object.__setattr__(self, "kind", Kind(self.kind))
         if isinstance(self.extent, str) and self.extent not in EXTENTS:
             raise ValueError(f"extent must be one of {', '.join(EXTENTS)} or a number")
+        # UIDs are made from the text of a spec, so equal numbers must read alike.
+        plain = str if isinstance(self.extent, str) else float
+        object.__setattr__(self, "extent", plain(self.extent))
         if not 0 < self.fraction <= MAX_EXTENT:
             raise ValueError(f"extent must lie in (0, {MAX_EXTENT}], not {self.extent}")
 
@@ -90,10 +95,11 @@ class PhantomSpec:
         columns: width in pixels; the field of view keeps its scale, a narrow image is cut.
         view: PA (standing) or AP (portable: larger heart, shallower breath, higher clavicles).
         sex: decides on breast shadows and on the size of the thorax.
-        age_years: for the header, and for how wide the aorta is.
+        age_years: whole years, for the header and for how wide the aorta is.
 
     Raises:
-        ValueError: for a negative seed or an image side outside [128, 4096].
+        ValueError: for a number that is not whole, a negative seed, an image side outside
+            [128, 4096] or an age outside [0, 999] (PS3.5 6.2, Age String).
     """
 
     seed: int
@@ -107,10 +113,14 @@ class PhantomSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "view", View(self.view))
         object.__setattr__(self, "sex", Sex(self.sex))
+        for name in ("seed", "rows", "columns", "age_years"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         if self.seed < 0:
             raise ValueError("seed must not be negative")
         if not all(MIN_SIDE_PX <= side <= MAX_SIDE_PX for side in (self.rows, self.columns)):
             raise ValueError(f"rows and columns must lie in [{MIN_SIDE_PX}, {MAX_SIDE_PX}]")
+        if not 0 <= self.age_years <= MAX_AGE_YEARS:
+            raise ValueError(f"age_years must lie in [0, {MAX_AGE_YEARS}]")
 
     def rng(self, stream: int) -> np.random.Generator:
         """Random numbers of one part of the drawing, independent of the other parts."""
@@ -132,6 +142,14 @@ class Phantom:
     mask: NDArray[np.bool_]
     spec: PhantomSpec
     spacing_mm: float = field(default=0.4)
+
+
+def _whole(name: str, value: SupportsIndex) -> int:
+    """A whole number of any type (numpy's too) as int."""
+    try:
+        return int(index(value))
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, not {value!r}") from None
 
 
 def spec_for(seed: int, pneumothorax: bool) -> PhantomSpec:
