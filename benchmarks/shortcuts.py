@@ -1,16 +1,18 @@
 """Can the label, or an image's compression history, be read off its rim or its finest structure?
 
-    python benchmarks/shortcuts.py --real-data FOLDER [--size 256] [-o shortcuts.json]
+    python benchmarks/shortcuts.py --real-data FOLDER [--cache FOLDER] [-o shortcuts.json]
 
-Training images go through the chain that the network sees: the stored image, area average to the
-network's size, 8 bits; then once more with the training augmentation. Logistic regression and
+Training images go through the very chain that the network sees: `pleura.data`'s pixel cache and
+dataset, without and with augmentation, at 8 bits. Logistic regression and
 gradient boosting, five folds by patient, try to tell two kinds of image apart from border or
 frequency statistics alone. The figure is the AUC of the pooled out-of-fold scores with a 95 %
 interval (bootstrap over patients). Three kinds of question:
 
     provenance  one label, different compression histories: 0.5 means that the history is hidden
+    source      one label, different sources of it
     content     different labels, one history and one source: what the pictures really differ by
-    label       different labels, histories and sources: what a network could use
+    label       different labels, histories and sources: what a network could use; `as drawn` has
+                the share of negatives from one-sided sources that configs/joint-unet.yaml draws
 
 A compression cue would lift `label` above `content`, and `provenance` above 0.5.
 """
@@ -35,12 +37,15 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from image_statistics import border_statistics, frequency_statistics
-from pleura.data.augment import Augmentation, augment
+from pleura.data.augment import Augmentation
+from pleura.data.cache import open_cache
+from pleura.data.dataset import Draw, Examples, RadiographDataset
 from pleura.data.index import build_index
-from pleura.data.sources import open_image
+from pleura.inference.manifest import Preprocessing
 
 BOUND = 0.6
 SEED = 20190831
+DRAWN_SHARE = 0.25  # data.one_sided_fraction of configs/joint-unet.yaml
 BOOTSTRAPS = 400
 
 
@@ -93,23 +98,28 @@ def questions(table: pd.DataFrame) -> Iterator[Question]:
     yield Question("label", "label, SIIM, PA", siim & pa, positive)
     yield Question("label", "label, SIIM, AP", siim & ap, positive)
     yield Question("label", "label, negatives NIH", positive | ~siim, positive)
+    drawn = siim | positive
+    nih = np.flatnonzero(~drawn)
+    count = round((siim & ~positive).sum() * DRAWN_SHARE / (1 - DRAWN_SHARE))
+    drawn[np.random.default_rng(SEED).permutation(nih)[:count]] = True
+    yield Question("label", "label, all, as drawn", drawn, positive)
+    yield Question("label", "label, all, as drawn, PA", drawn & pa, positive)
+    yield Question("label", "label, all, as drawn, AP", drawn & ap, positive)
     yield Question("label", "label, all", np.ones(len(table), bool), positive)
     yield Question("label", "label, all, PA", pa, positive)
     yield Question("label", "label, all, AP", ap, positive)
 
 
-def load_images(root: Path, paths: list[str], size: int) -> NDArray[np.uint8]:
-    images = np.empty((len(paths), size, size), np.uint8)
-    for i, path in enumerate(paths):
-        stored = cv2.imdecode(np.frombuffer(open_image(root, path), np.uint8), cv2.IMREAD_GRAYSCALE)
-        images[i] = cv2.resize(stored, (size, size), interpolation=cv2.INTER_AREA)
+def seen_by_the_network(
+    examples: Examples, size: int, augmentation: Augmentation | None
+) -> NDArray[np.uint8]:
+    """What the dataset gives, back from standardised values to 8 bits; (n, size, size)."""
+    preprocessing = Preprocessing(size=size, mean=0.0, std=1.0)
+    dataset = RadiographDataset(examples, preprocessing, 1, augmentation)
+    images = np.empty((len(examples), size, size), np.uint8)
+    for i in range(len(examples)):
+        images[i] = np.round(dataset[Draw(i, SEED + i, size)]["image"][0].numpy() * 255)
     return images
-
-
-def augmented(image: NDArray[np.uint8], settings: Augmentation, number: int) -> NDArray[np.uint8]:
-    nothing = np.zeros_like(image)
-    changed, _ = augment(image, nothing, settings, np.random.default_rng([SEED, number]))
-    return np.round(changed * 255).astype(np.uint8)
 
 
 def classifiers() -> dict[str, ClassifierMixin]:
@@ -191,16 +201,28 @@ def strongest(
     return [(name, round(value, 3)) for name, value in ranked[:most]]
 
 
-def run(root: Path, size: int, settings: Augmentation) -> dict[str, object]:
-    table = build_index(root).table
+def load_examples(root: Path, cache: Path, cache_size: int) -> tuple[Examples, pd.DataFrame]:
+    index = build_index(root)
+    table = index.table
     table = table[(table["split"] == "train") & table["fold"].notna()].reset_index(drop=True)
-    pixels = load_images(root, table["path"].tolist(), size)
+    cached = open_cache(index, table, cache_size, cache)
+    table = table.set_index("image_id", drop=False).loc[list(cached.image_ids)]
+    nothing = np.zeros(len(table), bool)
+    labels = table["label"].to_numpy(np.float32)
+    return Examples(
+        cached.images, cached.masks, labels, np.ones(len(table), np.float32), nothing, nothing
+    ), table.reset_index(drop=True)
+
+
+def run(
+    root: Path, cache: Path, cache_size: int, size: int, settings: Augmentation
+) -> dict[str, object]:
+    examples, table = load_examples(root, cache, cache_size)
     answers: list[Answer] = []
     leaders: dict[str, list[tuple[str, float]]] = {}
     for images in ("as stored", "augmented"):
-        seen = pixels
-        if images == "augmented":
-            seen = np.stack([augmented(image, settings, i) for i, image in enumerate(pixels)])
+        changes = settings if images == "augmented" else None
+        seen = seen_by_the_network(examples, size, changes)
         for kind, measure in (("border", border_statistics), ("frequency", frequency_statistics)):
             statistics = pd.DataFrame([measure(image) for image in seen])
             leaders[f"{images}, {kind}"] = strongest(statistics, table)
@@ -208,6 +230,7 @@ def run(root: Path, size: int, settings: Augmentation) -> dict[str, object]:
                 answer(question, images, kind, statistics, table) for question in questions(table)
             ]
     return {
+        "cache_size": cache_size,
         "size": size,
         "n": len(table),
         "bound": BOUND,
@@ -235,6 +258,8 @@ def show(result: dict[str, object]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--real-data", type=Path, default=os.environ.get("PLEURA_REAL_DATA"))
+    parser.add_argument("--cache", type=Path, default=Path("cache/pixels"))
+    parser.add_argument("--cache-size", type=int, default=512)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--augmentation", type=json.loads, default={}, help="JSON, changed ranges")
     parser.add_argument("-o", "--output", type=Path, default=Path("shortcuts.json"))
@@ -244,7 +269,13 @@ def main() -> None:
     start = time.perf_counter()
     cv2.setNumThreads(1)
     with threadpool_limits(1):
-        result = run(Path(options.real_data), options.size, Augmentation(**options.augmentation))
+        result = run(
+            Path(options.real_data),
+            options.cache,
+            options.cache_size,
+            options.size,
+            Augmentation(**options.augmentation),
+        )
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result)
     print(f"{time.perf_counter() - start:.0f} s; wrote {options.output}")

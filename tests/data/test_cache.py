@@ -1,4 +1,5 @@
 import logging
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from pleura.data.cache import open_cache
 from pleura.data.columns import COLUMNS, NO_MASK, conform
 from pleura.data.index import Index
-from pleura.errors import DataError
+from pleura.errors import DataError, NotFoundError
 from pleura.io import read_radiograph
 from pleura.masks import Letterbox, RunLengthConvention, encode
 
@@ -97,10 +98,10 @@ def test_is_built_once_and_then_mapped(index, tmp_path):
 
 def test_refused_images_are_listed_and_counted(index, tmp_path, caplog):
     (tmp_path / "image0.png").write_bytes(b"not an image")
-    (tmp_path / "image2.png").unlink()
+    (tmp_path / "image2.png").write_bytes((tmp_path / "image2.png").read_bytes()[:600])
     with caplog.at_level(logging.WARNING):
         cache = open_cache(index, index.table, SIZE, tmp_path / "cache")
-    assert cache.refused == {"image0": "not_an_image", "image2": "not_found"}
+    assert cache.refused == {"image0": "not_an_image", "image2": "truncated"}
     assert cache.image_ids == ("image1",)
     assert cache.images.shape == (1, SIZE, SIZE)
     expected = read_radiograph(tmp_path / "image1.png")
@@ -125,10 +126,38 @@ def test_another_size_has_a_cache_of_its_own(index, tmp_path):
 
 def test_nothing_to_decode_is_an_error_and_leaves_nothing_behind(index, tmp_path):
     for image in tmp_path.glob("*.png"):
-        image.unlink()
+        image.write_bytes(b"not an image")
     with pytest.raises(DataError, match="Not one image"):
         open_cache(index, index.table, SIZE, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("image2.png", NotFoundError),
+        ("away.tar#image2.png", NotFoundError),
+        ("whole.tar#image2.png", NotFoundError),
+        ("damaged.tar#image2.png", DataError),
+    ],
+)
+def test_an_image_that_is_not_there_ends_the_build_and_is_not_remembered(
+    index, tmp_path, path, error
+):
+    kept = (tmp_path / "image2.png").read_bytes()
+    (tmp_path / "image2.png").unlink()
+    (tmp_path / "damaged.tar").write_bytes(b"no archive")
+    with tarfile.open(tmp_path / "whole.tar", "w") as archive:
+        archive.add(tmp_path / "image1.png", "image1.png")
+    table = index.table.copy()
+    table.loc[2, "path"] = path
+    moved = Index(table, index.root, index.layout)
+    with pytest.raises(error) as caught:
+        open_cache(moved, moved.table, SIZE, tmp_path / "cache")
+    assert "data.root" in caught.value.hint
+    assert list((tmp_path / "cache").iterdir()) == []
+    (tmp_path / "image2.png").write_bytes(kept)
+    assert open_cache(index, index.table, SIZE, tmp_path / "cache").refused == {}
 
 
 def test_a_damaged_cache_is_named(index, tmp_path):

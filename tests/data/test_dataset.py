@@ -23,7 +23,9 @@ def _examples(positives=4, negatives=12, synthetic=0, side=48):
     labels = np.zeros(count, np.float32)
     labels[:positives] = 1
     weights = np.linspace(0.5, 1, count, dtype=np.float32)
-    return Examples(images, masks, labels, weights, np.arange(count) >= positives + negatives)
+    synthetic = np.arange(count) >= positives + negatives
+    one_sided = (labels == 0) & ~synthetic & (np.arange(count) % 2 == 1)
+    return Examples(images, masks, labels, weights, synthetic, one_sided)
 
 
 def _sampler(examples, fraction=0.5, sizes=(32,), seed=0, synthetic=0.0, rank=0, world_size=1):
@@ -136,6 +138,8 @@ def test_an_epoch_is_reproducible_by_itself():
     resumed = _sampler(examples)
     resumed.set_epoch(2)
     assert list(resumed) == epochs[2]
+    started_late = BalancedSampler(examples, np.arange(len(examples)), 0.5, (32,), 0, epoch=2)
+    assert list(started_late) == epochs[2]
     assert epochs[0] != epochs[1]
     assert list(_sampler(examples, seed=1)) != epochs[0]
 
@@ -169,3 +173,23 @@ def test_only_the_training_positions_are_drawn():
     sampler = BalancedSampler(examples, positions, 0.5, (32,), 0)
     assert {draw.position for draw in sampler} <= set(positions.tolist())
     assert len(sampler) in (4, 5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_images_of_one_sided_sources_have_their_share_of_their_class(share):
+    examples = _examples(positives=8, negatives=32)
+    sampler = BalancedSampler(
+        examples, np.arange(len(examples)), 0.5, (32,), 0, one_sided_fraction=share
+    )
+    drawn = np.array([draw.position for draw in sampler])
+    negatives = drawn[examples.labels[drawn] == 0]
+    assert len(drawn) == 40
+    assert len(negatives) == 20
+    assert examples.one_sided[negatives].mean() == pytest.approx(share)
+
+
+def test_a_class_with_one_kind_of_source_is_drawn_as_it_is():
+    """Positives come from two-sided sources alone, whatever share is asked for."""
+    examples = _examples(positives=8, negatives=32)
+    asked = BalancedSampler(examples, np.arange(8), 0.5, (32,), 0, one_sided_fraction=0.25)
+    assert len(list(asked)) == 4

@@ -99,6 +99,36 @@ def test_of_doubles_the_first_usable_one_stays() -> None:
     assert marked == ["a", "a#2", "b", "c"]
 
 
+def test_of_doubles_a_labelled_one_goes_before_an_unlabelled_one() -> None:
+    unlabelled = ImageRecord("a", sop_instance_uid="1", split="unlabelled")
+    labelled = ImageRecord("b", sop_instance_uid="1", label=1, split="train", fold=2)
+    later = ImageRecord("c", sop_instance_uid="1", label=1, split="train", fold=1)
+    mark_doubles([unlabelled, labelled, later])
+    assert [record.split for record in (unlabelled, labelled, later)] == ["", "train", ""]
+    assert (labelled.label, labelled.fold) == (1, 2)
+    assert labelled.problems == [Problem.DOUBLE_UID]
+
+
+def test_doubles_that_contradict_each_other_have_no_label() -> None:
+    """Whether their name or their UID is the same; the third says what the first said."""
+    first = ImageRecord("a", sop_instance_uid="1", label=0, split="train", fold=0)
+    first.set_negative()
+    namesake = ImageRecord("a", sop_instance_uid="2", label=1, split="train", fold=1)
+    same_uid = ImageRecord("b", sop_instance_uid="2", label=0, split="train", fold=2)
+    apart = ImageRecord("c", sop_instance_uid="3", label=1, split="train", fold=2)
+    mark_doubles([first, namesake, same_uid, apart])
+    for record in (first, namesake, same_uid):
+        assert record.label is record.fold is None
+        assert (record.rle, record.area_fraction) == ("", None)
+        assert Problem.CONFLICTING_LABEL in record.problems
+    assert [record.split for record in (first, namesake, same_uid)] == [
+        "unlabelled",
+        "",
+        "unlabelled",
+    ]
+    assert (apart.label, apart.split, apart.problems) == (1, "train", [])
+
+
 @pytest.mark.parametrize(
     ("text", "years"),
     [("045Y", 45.0), ("45", 45.0), ("006M", 0.5), ("026W", 0.498), ("", None), ("old", None)],

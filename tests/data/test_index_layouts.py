@@ -4,6 +4,7 @@ import csv
 import io
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -338,6 +339,46 @@ class TestArchives:
             "g": "unlabelled",
         }
         assert table["fold"].dropna().to_dict() == {"a": 2, "b": 2, "d": 2}
+
+    def test_folds_that_divide_a_patient_are_made_anew(self, tmp_path: Path) -> None:
+        """As brought when they keep patients whole; else, and with `--groups`, by patient."""
+        names = [f"n{number:02d}" for number in range(24)]
+
+        def index(fold_of: Callable[[int], int], **options: Path) -> Index:
+            rows: list[list[object]] = []
+            for number, name in enumerate(names):
+                cv2.imwrite(str(tmp_path / f"{name}.jpg"), np.full((32, 32), 120, np.uint8))
+                known: dict[str, object] = {"id": name, "file": f"{name}.jpg", "split": "train"}
+                known |= {"label": number % 2, "group": f"p{number // 2}", "group_known": 1}
+                known["fold"] = fold_of(number)
+                rows.append([known.get(column, "") for column in HEADER])
+            write_csv(tmp_path / "index.csv", HEADER, rows)
+            write_csv(tmp_path / "masks.csv", ["id", "rle"], [[n, TWO_PIXELS] for n in names[1::2]])
+            return build_index(tmp_path, n_folds=3, **options)
+
+        whole = index(lambda number: number // 2 % 3)
+        assert whole.table["fold"].tolist() == [number // 2 % 3 for number in range(24)]
+        assert whole.summary["notes"] == []
+        divided = index(lambda number: number % 3)
+        assert (divided.table.groupby("group")["fold"].nunique() == 1).all()
+        assert divided.table["fold"].nunique() == 3
+        assert "12 patients stood in several" in divided.summary["notes"][0]
+        groups = tmp_path / "groups" / "patients.csv"
+        groups.parent.mkdir()
+        write_csv(groups, ["image_id", "group"], [[n, i // 4] for i, n in enumerate(names)])
+        regrouped = index(lambda number: number // 2 % 3, groups=groups)
+        assert regrouped.table["group"].nunique() == 6
+        assert (regrouped.table.groupby("group")["fold"].nunique() == 1).all()
+        assert "made anew" in regrouped.summary["notes"][1]
+
+    def test_folds_that_divide_a_patient_are_dropped_when_none_can_be_made(
+        self, archives: Path
+    ) -> None:
+        groups = archives / "patients.csv"
+        write_csv(groups, ["image_id", "group"], [["a", "p1"]])
+        index = build_index(archives, groups=groups)
+        assert index.table["fold"].isna().all()
+        assert "No folds were made" in index.summary["notes"][-1]
 
     def test_members_are_read_without_extracting(self, archives: Path) -> None:
         data = open_image(archives, "train-00.tar#c.jpg")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pleura.data.splits import make_folds, make_split, strata
+from pleura.data.splits import from_two_sided_sources, make_folds, make_split, strata
 from pleura.errors import DataError
 
 
@@ -137,3 +137,15 @@ def test_what_cannot_be_divided_is_refused() -> None:
         make_split(table, {"train": 0.5, "test": 0.6})
     with pytest.raises(DataError):
         make_split(table.drop(columns="group"), {"train": 0.5, "test": 0.5})
+
+
+def test_a_source_whose_labels_are_all_alike_is_one_sided() -> None:
+    table = pd.DataFrame(
+        {
+            "label": pd.array([1, 0, 0, 0, pd.NA, 1], dtype="Int8"),
+            "label_source": ["reader", "reader", "mined", "mined", "reader", ""],
+        }
+    )
+    assert list(from_two_sided_sources(table)) == [True, True, False, False, True, False]
+    mined = table[table["label_source"] == "mined"]
+    assert from_two_sided_sources(mined).all()  # nothing can be held apart

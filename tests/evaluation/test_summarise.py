@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from evaluation_cases import POINTS, made_cases, refuse
 from sklearn import metrics as reference
 
+from evaluation_cases import POINTS, made_cases, refuse
 from pleura.errors import DataError
 from pleura.evaluation import summarise
-from pleura.metrics import delong_interval, proportion
+from pleura.metrics import (
+    bootstrap_interval,
+    delong_interval,
+    expected_calibration_error,
+    proportion,
+)
 
 
 def figures_of(cases, **options):
@@ -139,8 +144,34 @@ def test_calibration_is_reweighted_to_the_prevalence_that_the_model_states():
     cases = made_cases()
     weights = np.where(cases["label"] == 1, 0.1 / 0.25, 0.9 / 0.75)
     squared = (cases["probability"] - cases["label"]) ** 2
-    assert calibration.brier_reweighted == pytest.approx(np.average(squared, weights=weights))
-    assert calibration.expected_calibration_error_reweighted is not None
+    brier = calibration.brier_reweighted
+    assert brier.value == pytest.approx(np.average(squared, weights=weights))
+    assert brier.low < brier.value < brier.high
+    expected = expected_calibration_error(cases["probability"], cases["label"], weights=weights)
+    error = calibration.expected_calibration_error_reweighted
+    assert error.value == pytest.approx(expected)
+    assert error.n == brier.n == 120
+
+
+def test_the_interval_of_the_calibration_error_holds_it():
+    """Probabilities that mean what they say: the resamples' errors lie above the cohort's."""
+    cases = made_cases(400)
+    left_out = 0
+    for seed in range(6):
+        said = np.random.default_rng(seed).beta(1, 4, 400)
+        true = np.random.default_rng(100 + seed).random(400) < said
+        table = cases.assign(probability=said, label=true.astype(int))
+        calibration = figures_of(table, calibrated_for=0.3).calibration
+        for error in (
+            calibration.expected_calibration_error,
+            calibration.expected_calibration_error_reweighted,
+        ):
+            assert 0 <= error.low <= error.value <= error.high <= 1
+        plain = bootstrap_interval(
+            expected_calibration_error, said, true, groups=table["group"], n_resamples=100
+        )
+        left_out += not plain.low <= plain.value <= plain.high
+    assert left_out > 0
 
 
 def test_a_cohort_of_normals_has_what_it_can_have():

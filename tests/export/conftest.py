@@ -14,6 +14,12 @@ JOINT = (
 
 
 @pytest.fixture(scope="session")
+def joint():
+    """Overrides for a joint U-Net that is trained for one epoch."""
+    return JOINT
+
+
+@pytest.fixture(scope="session")
 def run(data, tmp_path_factory):
     """Run folder of a joint U-Net that was trained for one epoch, fold 0 held out."""
     return train(config(data, tmp_path_factory.mktemp("runs") / "joint", *JOINT))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from pleura.data.index import read_index
 from pleura.errors import ConfigError, ModelError, NotFoundError
 from pleura.export import release
 from pleura.export.checkpoint import load_network
+from pleura.export.held_out import Judged
 from pleura.export.parity import Parity
 from pleura.export.release import ExportOptions, export_run
 from pleura.inference import Manifest, Predictor
@@ -21,8 +23,10 @@ from pleura.inference.manifest import sha256_of
 from pleura.inference.preprocess import prepare
 from pleura.inference.selftest import compare
 from pleura.io import read_radiograph
-from pleura.metrics import roc_auc
+from pleura.metrics import delong_interval, roc_auc
 from pleura.training.config import load_config
+from pleura.training.run import train
+from tiny_run import IMAGES, config, write_data
 
 FILES = ["classifier.onnx", "manifest.json", "parity.json", "segmenter.onnx"]
 
@@ -69,6 +73,54 @@ def test_the_manifest_says_what_was_trained_on_what(exported, run, data):
     assert training["data_fingerprint"] == read_index(data / "index.parquet").fingerprint
     assert (training["split"], training["validation_fold"], training["epochs"]) == ("train", 0, 1)
     assert training["network"]["options"]["encoder"] == "mobilenet_v2"
+    assert training["starting_sha256"] == ""
+
+
+def test_a_record_without_the_hash_of_its_starting_file_is_exported(run, tmp_path):
+    folder = copied(run, tmp_path)
+    record = json.loads((folder / "run.json").read_text())
+    del record["starting_sha256"]
+    (folder / "run.json").write_text(json.dumps(record))
+    manifest = export_run(folder, tmp_path / "m", ExportOptions())
+    assert "starting_sha256" not in manifest.training
+    assert manifest.training["starting_weights"] == record["starting_weights"]
+
+
+def test_held_out_images_of_one_sided_sources_are_not_judged(tmp_path, joint):
+    """Images 4 and 8 are negatives of a source that gave no positive; 0 to 5 are held out."""
+    sources = ["reports" if number in (4, 8) else "reader" for number in range(IMAGES)]
+    write_data(tmp_path, label_source=sources, fold=[0] * 6 + [1] * 6)
+    folder = train(config(tmp_path, tmp_path / "run", *joint))
+    assert json.loads((folder / "run.json").read_text())["validation_images"] == 5
+    told = []
+    manifest = export_run(
+        folder, tmp_path / "m", ExportOptions(), lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (5, 5)
+    assert manifest.performance["held_out_auc"].n == 5
+    assert manifest.performance_cohort.startswith("5 images of the training split's fold 0 (3 pos")
+    parity = json.loads((tmp_path / "m" / "parity.json").read_text())
+    assert parity["float32_weights"]["images"] == 5
+
+
+def judged(groups):
+    """Logits of 40 cases, five in turn alike; `groups` names the patient of each."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([1, 0], 20)
+    logits = labels + np.repeat(generator.normal(size=8), 5) + 0.1 * generator.normal(size=40)
+    return Judged(logits, labels, tuple(groups), (), Counter())
+
+
+def test_the_stated_auc_is_no_surer_than_the_number_of_patients():
+    single = judged([f"patient {number}" for number in range(40)])
+    independent = delong_interval(single.logits, single.labels)
+    assert release._held_out_auc(single) == independent
+    five_images_each = judged([f"patient {number // 5}" for number in range(40)])
+    stated = release._held_out_auc(five_images_each)
+    assert stated.value == pytest.approx(independent.value)
+    assert stated.high - stated.low > 1.2 * (independent.high - independent.low)
+    one_class_each = judged(["ill"] * 20 + ["well"] * 20)
+    assert release._held_out_auc(one_class_each) == independent
 
 
 def test_all_that_is_chosen_is_chosen_on_the_held_out_fold(exported, data):

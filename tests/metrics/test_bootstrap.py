@@ -13,6 +13,10 @@ from pleura.metrics import (
     ROC_AUC,
     average_precision,
     bootstrap_interval,
+    brier_score,
+    expected_calibration_error,
+    prevalence_weighted_mean,
+    prevalence_weights,
     roc_auc,
 )
 
@@ -99,3 +103,50 @@ def test_bad_arguments_are_refused():
         bootstrap_interval(MEAN, [1.0, 2.0], n_resamples=0)
     with pytest.raises(ValueError, match="groups"):
         bootstrap_interval(MEAN, [1.0, 2.0], groups=["a"])
+
+
+def calibrated(generator, n=400):
+    """Probabilities that mean what they say: the true calibration error is 0."""
+    probabilities = generator.beta(1, 4, n)
+    return probabilities, generator.random(n) < probabilities
+
+
+def test_basic_limits_hold_the_value_that_percentile_limits_leave_out():
+    left_out = near_the_truth = 0
+    for seed in range(20):
+        case = calibrated(np.random.default_rng(seed))
+        settled = {"n_resamples": 150, "seed": seed}
+        percentile = bootstrap_interval(expected_calibration_error, *case, **settled)
+        left_out += not percentile.low <= percentile.value <= percentile.high
+        basic = bootstrap_interval(
+            expected_calibration_error, *case, **settled, basic_within=(0.0, 1.0)
+        )
+        assert 0.0 <= basic.low <= basic.value <= basic.high <= 1.0
+        near_the_truth += basic.low <= 0.01
+    assert left_out > 0
+    assert near_the_truth >= 15
+
+
+def test_basic_limits_are_the_percentile_limits_mirrored_about_the_value():
+    values = np.random.default_rng(8).exponential(size=60)
+    percentile = bootstrap_interval(MEAN, values)
+    basic = bootstrap_interval(MEAN, values, basic_within=(0.0, np.inf))
+    assert basic.low == pytest.approx(2 * percentile.value - percentile.high)
+    assert basic.high == pytest.approx(2 * percentile.value - percentile.low)
+    cut = bootstrap_interval(MEAN, values, basic_within=(basic.low + 0.01, basic.high - 0.01))
+    assert (cut.low, cut.high) == (basic.low + 0.01, basic.high - 0.01)
+
+
+def test_a_mean_at_a_prevalence_is_that_of_weighted_cases():
+    generator = np.random.default_rng(9)
+    probabilities, labels = calibrated(generator, 90)
+    squared = (probabilities - labels) ** 2
+    drawn = generator.integers(0, 3, (4, 90)).astype(float)
+    drawn[3, labels] = 0
+    means = prevalence_weighted_mean(squared, labels, 0.3, weights=drawn)
+    for row in range(3):
+        chosen = np.repeat(np.arange(90), drawn[row].astype(int))
+        weights = prevalence_weights(labels[chosen], 0.3)
+        expected = brier_score(probabilities[chosen], labels[chosen], weights)
+        assert means[row] == pytest.approx(expected)
+    assert np.isnan(means[3])

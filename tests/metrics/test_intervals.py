@@ -85,6 +85,13 @@ def test_agreement_counts_patients_not_images():
     assert estimate.n == 12
 
 
+@pytest.mark.parametrize("successes", [9, 10])
+def test_images_of_one_patient_count_as_one(successes):
+    estimate = proportion([1] * successes + [0] * (10 - successes), ["a"] * 10)
+    assert (estimate.low, estimate.high) == wilson_interval(successes / 10, 1)
+    assert (estimate.value, estimate.n) == (successes / 10, 10)
+
+
 def test_a_clustered_share_covers_about_as_often_as_it_says():
     generator = np.random.default_rng(5)
     groups = np.repeat(np.arange(60), 3)

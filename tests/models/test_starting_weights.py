@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
+from hashlib import sha256
 
 import pytest
 import torch
@@ -183,6 +184,7 @@ def test_a_network_takes_its_own_checkpoint_and_that_of_a_run(make, prefix, tmp_
     network = make()
     report = load_starting_weights(network, tmp_path / "best.ckpt")
     assert (report.missing, report.unused, report.mismatched) == ((), (), ())
+    assert report.sha256 == sha256((tmp_path / "best.ckpt").read_bytes()).hexdigest()
     for name, tensor in trained.state_dict().items():
         assert torch.equal(network.state_dict()[name], tensor), name
 
@@ -209,7 +211,7 @@ def test_imagenet_encoder_from_a_folder(name, tmp_path):
 
 def test_without_a_file_the_run_says_random(tmp_path):
     report = load_starting_weights(UNet("mobilenet_v2"), weights_folder=tmp_path)
-    assert report.summary() == "random initialisation"
+    assert (report.summary(), report.sha256) == ("random initialisation", "")
     assert load_starting_weights(CheXNet(**TINY), weights_folder=tmp_path).loaded == ()
 
 

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from tiny_run import IMAGES, config, write_data
 
 from pleura.errors import DataError, NotFoundError
 from pleura.training.examples import load_examples
+from tiny_run import IMAGES, config, write_data
+
+# Images 2, 4, 6 are negatives of a source that gave no positive.
+SOURCES = ["reports" if number in (2, 4, 6) else "reader" for number in range(IMAGES)]
 
 
 def _load(root, *overrides):
@@ -88,4 +91,19 @@ def test_nothing_to_train_on(tmp_path):
 
 def test_a_missing_index(tmp_path):
     with pytest.raises(NotFoundError, match="There is no index"):
+        _load(tmp_path)
+
+
+def test_held_out_images_of_one_sided_sources_are_on_neither_side(tmp_path):
+    """Fold 0 is images 0, 1, 6, 7; the label of image 6 comes from a source of negatives alone."""
+    write_data(tmp_path, label_source=SOURCES)
+    loaded = _load(tmp_path)
+    assert loaded.examples.one_sided.nonzero()[0].tolist() == [2, 4, 6]
+    assert loaded.validation.tolist() == [0, 1, 7]
+    assert loaded.training.tolist() == [2, 3, 4, 5, 8, 9, 10, 11]
+
+
+def test_a_fold_of_one_sided_sources_alone_cannot_be_validated_on(tmp_path):
+    write_data(tmp_path, label_source=SOURCES, fold=[int(name != "reports") for name in SOURCES])
+    with pytest.raises(DataError, match="fold 0 leaves one side empty"):
         _load(tmp_path)

@@ -43,7 +43,8 @@ def examples():
     masks[:5, 4:20, 8:24] = 255
     labels = np.array([1] * 5 + [0] * 5, np.float32)
     weights = np.array([1, 1, 0.9, 0, 1] + [1] * 5, np.float32)  # the fourth mask is unknown
-    return Examples(images, masks, labels, weights, np.zeros(COUNT, bool))
+    nowhere = np.zeros(COUNT, bool)
+    return Examples(images, masks, labels, weights, nowhere, nowhere)
 
 
 def _validate(network, examples, positions):

@@ -8,10 +8,13 @@ import time
 
 import pytest
 import torch
-from tiny_run import config, write_config
+from torch.utils.data import DataLoader
 
+from pleura.training import loaders
 from pleura.training.callbacks import AtomicCheckpoints
+from pleura.training.module import LitNetwork
 from pleura.training.run import train
+from tiny_run import config, write_config
 
 EPOCHS = 25
 PROGRAM = "from pleura.cli.main import main; main()"
@@ -84,3 +87,35 @@ def test_a_failed_write_leaves_the_earlier_checkpoint(tmp_path):
     with pytest.raises((AttributeError, TypeError)):
         writer.save_checkpoint({"epoch": (n for n in [2])}, path)  # a generator has no pickle
     assert torch.load(path, weights_only=True) == {"epoch": 1}
+
+
+class EagerLoader(DataLoader):
+    """Takes all indices at iter(), as one with workers takes its first ones."""
+
+    def __iter__(self):
+        taken = list(self.batch_sampler)
+        return (self.collate_fn([self.dataset[draw] for draw in batch]) for batch in taken)
+
+
+def test_a_loader_that_draws_ahead_draws_the_epoch_that_is_trained(data, tmp_path, monkeypatch):
+    """Epochs differ in draws and image size; a resumed run has its own from the start."""
+    monkeypatch.setattr(loaders, "DataLoader", EagerLoader)
+    seen = []
+    step = LitNetwork.training_step
+
+    def record(self, batch, batch_index):
+        shape = tuple(batch["image"].shape[-2:])
+        seen.append((self.current_epoch, shape, batch["position"].tolist()))
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(LitNetwork, "training_step", record)
+    options = ("schedule.sizes=[[0, 32], [1, 40], [2, 48]]", "preprocessing.size=48")
+    train(config(data, tmp_path / "whole", *options, "schedule.epochs=3"))
+    whole, seen[:] = list(seen), []
+    sizes = "schedule.sizes=[[0, 32], [1, 40]]"
+    train(config(data, tmp_path / "run", sizes, options[1], "schedule.epochs=2"))
+    assert seen == [entry for entry in whole if entry[0] < 2]
+    seen.clear()
+    train(config(data, tmp_path / "run", *options, "schedule.epochs=3"))
+    assert seen == [entry for entry in whole if entry[0] == 2]
+    assert {shape for _, shape, _ in seen} == {(48, 48)}

@@ -1,17 +1,21 @@
 import csv
 import json
+from hashlib import sha256
 
 import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_run import config
+from torch.optim.swa_utils import AveragedModel
 
 from pleura.data.index import read_index
 from pleura.errors import ConfigError
 from pleura.models import create_network
+from pleura.training.callbacks import warm_average
 from pleura.training.config import load_config
+from pleura.training.module import LitNetwork
 from pleura.training.run import train
+from tiny_run import IMAGES, config, write_data
 
 UNET = (
     "network.name=unet",
@@ -39,6 +43,7 @@ def test_the_folder_says_what_was_trained_on_what(folder, data):
     assert record["data_fingerprint"] == read_index(data / "index.parquet").fingerprint
     assert isinstance(record["git_revision"], str)
     assert record["starting_weights"] == "random initialisation"
+    assert record["starting_sha256"] == ""
     assert record["training_images"] == 8
     assert record["training_positives"] == 4
     assert record["validation_images"] == 4
@@ -94,6 +99,8 @@ def test_a_run_that_has_ended_stays_as_it_is(folder):
         ("network.options.output_stride=2", "network.options"),
         ("preprocessing.mean=0.5", "preprocessing"),
         ("data.index={other}", "data.index"),
+        ("data.validation_fold=1", "data.validation_fold"),
+        ("data.limit=10", "data.limit"),
     ],
 )
 def test_a_folder_of_another_run_is_not_gone_on_with(folder, override, named, data):
@@ -136,7 +143,10 @@ def test_the_seed_decides_the_weights(data, tmp_path):
 
 
 def test_the_checkpoint_holds_the_averaged_weights(data, tmp_path):
-    """One step an epoch at a constant rate: the average of two steps can be worked out."""
+    """One step an epoch at a constant rate: the average of two steps can be worked out.
+
+    The second step is the first to be averaged; the warm-up lets 2 / 11 of the first one stay.
+    """
     one_step = ("schedule.batch_size=8", "optimiser.final_fraction=1", "optimiser.ema_decay=0.75")
     folder = tmp_path / "run"
     train(config(data, folder, *one_step, "schedule.epochs=1"))
@@ -148,7 +158,21 @@ def test_the_checkpoint_holds_the_averaged_weights(data, tmp_path):
     for key in ("network.densenet.features.conv0.weight", "network.densenet.class_layers.out.bias"):
         before, now = first["current_model_state"][key], second["current_model_state"][key]
         assert not torch.equal(before, now)
-        torch.testing.assert_close(second["state_dict"][key], 0.75 * before + 0.25 * now)
+        expected = 2 / 11 * before + 9 / 11 * now
+        torch.testing.assert_close(second["state_dict"][key], expected)
+
+
+def test_the_average_forgets_the_start_and_then_keeps_its_decay():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(network, avg_fn=warm_average(0.9))
+    expected = 0.0
+    for update in range(300):
+        network.weight.data.fill_(float(update))
+        average.update_parameters(network)
+        kept = 0.0 if update == 0 else min(0.9, (1 + update) / (10 + update))
+        expected = kept * expected + (1 - kept) * update
+        assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
+    assert expected == pytest.approx(299 - 9, abs=0.1)  # lags by d / (1 - d) steps of 1
 
 
 def test_without_averaging_and_validation(data, tmp_path):
@@ -177,4 +201,45 @@ def test_patience_ends_a_run_that_no_longer_improves(data, tmp_path):
             "schedule.patience=2",
         )
     )
-    assert json.loads((folder / "metrics.json").read_text())["epochs"] < 30
+    metrics = (folder / "metrics.json").read_text()
+    ended = json.loads(metrics)["epochs"]
+    assert ended < 30
+    stored = load_config(folder / "config.yaml")
+    for _ in range(2):
+        train(stored)
+        assert _checkpoint(folder)["epoch"] == ended - 1
+        assert (folder / "metrics.json").read_text() == metrics
+    train(load_config(folder / "config.yaml", ("schedule.patience=4",)))
+    assert _checkpoint(folder)["epoch"] == ended - 1 + 2
+
+
+def test_a_run_records_the_hash_of_its_starting_file(folder, data, tmp_path):
+    start = folder / "checkpoints" / "last.ckpt"
+    overrides = (*UNET, f"network.checkpoint={start}", "schedule.epochs=1")
+    record = json.loads(
+        (train(config(data, tmp_path / "run", *overrides)) / "run.json").read_text()
+    )
+    assert record["starting_weights"] == "checkpoint last.ckpt"
+    assert record["starting_sha256"] == sha256(start.read_bytes()).hexdigest()
+
+
+def test_held_out_images_of_one_sided_sources_are_neither_trained_nor_validated_on(
+    tmp_path, monkeypatch
+):
+    """Images 2, 4, 6 are such negatives, 6 in fold 0; the others are not drawn at a share of 0."""
+    sources = ["reports" if number in (2, 4, 6) else "reader" for number in range(IMAGES)]
+    write_data(tmp_path, label_source=sources)
+    seen = {"training_step": set(), "validation_step": set()}
+    for name, positions in seen.items():
+        step = getattr(LitNetwork, name)
+
+        def record(self, batch, index, step=step, positions=positions):
+            positions.update(batch["position"].tolist())
+            return step(self, batch, index)
+
+        monkeypatch.setattr(LitNetwork, name, record)
+    folder = train(config(tmp_path, tmp_path / "run", "data.one_sided_fraction=0"))
+    assert seen["validation_step"] == {0, 1, 7}
+    assert seen["training_step"] == {3, 5, 8, 9, 10, 11}
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["training_images"], record["validation_images"]) == (8, 3)

@@ -24,6 +24,12 @@ def export(
         bool, typer.Option(help="Judge the mirror image, too; twice the time.")
     ] = False,
     root: Annotated[Path | None, typer.Option(help="Folder of the images, if moved.")] = None,
+    mask_evidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=0.99, help="Share of the image's logit that comes from the mask."
+        ),
+    ] = None,
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
 ) -> None:
     """Write ONNX files, parity report, and a manifest calibrated on the run's held-out fold."""
@@ -36,6 +42,7 @@ def export(
         checkpoint=checkpoint,
         prevalence=prevalence,
         flip_average=flip_average,
+        mask_evidence=mask_evidence,
         root=root,
         licence=licence,
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pleura.data.columns import NO_MASK
 from pleura.data.sources import open_image
-from pleura.errors import DataError, PleuraError
+from pleura.errors import DataError, NotFoundError, RefusedInputError
 from pleura.io import read_radiograph
 from pleura.masks import Letterbox, RunLengthConvention, decode
 
@@ -41,7 +41,8 @@ class PixelCache:
         images: uint8, (n, size, size), memory-mapped; 0 is black.
         masks: uint8, (n, size, size), memory-mapped; 255 where the mask covers the whole pixel.
         image_ids: the n images, in the order of the arrays.
-        refused: error codes of images that could not be decoded, by image_id; they are left out.
+        refused: error codes of images that are there and cannot be decoded, by image_id; they are
+            left out.
     """
 
     images: NDArray[np.uint8]
@@ -68,7 +69,8 @@ def open_cache(index: "Index", table: "pd.DataFrame", size: int, folder: Path) -
         folder: a subfolder named by content is made here.
 
     Raises:
-        DataError: not one image could be decoded, or the cache was damaged.
+        NotFoundError: a file, an archive or a member of one is not there.
+        DataError: an archive is damaged, not one image could be decoded, or the cache was damaged.
     """
     place = folder / f"{_content_name(index, table)}-{size}px"
     if not place.is_dir():
@@ -110,9 +112,10 @@ def _fill(index: "Index", table: "pd.DataFrame", size: int, building: Path) -> N
     image_ids: list[str] = []
     refused: dict[str, str] = {}
     for row in table.itertuples(index=False):
+        stored = _stored(index.root, str(row.path))
         try:
-            radiograph = read_radiograph(open_image(index.root, str(row.path)), name=str(row.path))
-        except PleuraError as error:
+            radiograph = read_radiograph(stored, name=str(row.path))
+        except RefusedInputError as error:
             refused[str(row.image_id)] = error.code
             continue
         rows, columns = radiograph.shape
@@ -129,6 +132,18 @@ def _fill(index: "Index", table: "pd.DataFrame", size: int, building: Path) -> N
     masks.flush()
     meta = {"image_ids": image_ids, "refused": refused, "size": size}
     (building / _META).write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _stored(root: Path, path: str) -> bytes:
+    """The bytes of an image; when they are not there the build ends.
+
+    A refusal is kept for good, and a folder that is not mounted today says nothing of the image.
+    """
+    try:
+        return open_image(root, path)
+    except (NotFoundError, DataError) as error:
+        hint = "Bring the images back, name their folder with data.root, or index it again."
+        raise type(error)(error.message, hint) from error
 
 
 def _mask_on_grid(row: "object", size: int) -> NDArray[np.uint8]:

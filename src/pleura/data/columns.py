@@ -89,9 +89,11 @@ PROBLEM_TEXTS: dict[Problem, str] = {
     Problem.MISSING_FILE: "a row names the image, but there is no file; kept with split ''",
     Problem.UNREADABLE_FILE: "the file's header cannot be read; kept with split ''",
     Problem.NO_LABEL: "a file of a training folder without a row in the table; split 'unlabelled'",
-    Problem.DOUBLE_UID: "several files carry one UID; the first stays, the others have split ''",
+    Problem.DOUBLE_UID: "several files carry one UID; one stays, if possible with a label, the "
+    "others have split ''",
     Problem.REPEATED_ROW: "the same row stands in the table more than once; counted once",
-    Problem.CONFLICTING_LABEL: "rows of one image say both mask and no mask; label unknown",
+    Problem.CONFLICTING_LABEL: "rows or files of one image say both mask and no mask; label "
+    "unknown",
     Problem.MASK_ON_NEGATIVE: "the label says negative, yet there is a mask; label unknown",
     Problem.MALFORMED_RLE: "a run-length string cannot be decoded; label stays, mask unknown",
     Problem.MASK_GRID_MISMATCH: "the mask does not fit the image's grid; label stays, mask unknown",

@@ -52,6 +52,8 @@ class Examples:
         labels: float32; NaN when unknown.
         mask_weights: float32.
         synthetic: bool; phantoms, which are drawn at a share of their own.
+        one_sided: bool; images of a label source that gave labels of one kind only: what tells the
+            sources apart would tell the labels apart.
     """
 
     images: NDArray[np.uint8]
@@ -59,6 +61,7 @@ class Examples:
     labels: NDArray[np.float32]
     mask_weights: NDArray[np.float32]
     synthetic: NDArray[np.bool_]
+    one_sided: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -133,10 +136,13 @@ class BalancedSampler(Sampler[Draw]):
         positions: the examples that belong to the training set.
         positive_fraction: share of positives among the draws.
         synthetic_fraction: share of phantoms among the draws.
+        one_sided_fraction: share of images of one-sided label sources among the draws of their
+            class; None for as many as there are.
         sizes: image size by epoch; the last one stays.
         seed: with the epoch, decides everything.
         rank: this process.
         world_size: number of processes.
+        epoch: the first one to draw; a loader with workers takes draws before `set_epoch`.
     """
 
     def __init__(
@@ -149,23 +155,31 @@ class BalancedSampler(Sampler[Draw]):
         synthetic_fraction: float = 0.0,
         rank: int = 0,
         world_size: int = 1,
+        one_sided_fraction: float | None = None,
+        epoch: int = 0,
     ) -> None:
         labels, synthetic = examples.labels[positions], examples.synthetic[positions]
+        one_sided = examples.one_sided[positions]
         real = ~synthetic
-        shares = {
-            "positive": (positions[real & (labels == 1)], positive_fraction),
-            "negative": (positions[real & (labels != 1)], 1 - positive_fraction),
-        }
         total = int(real.sum())
         real_draws = round(total * (1 - synthetic_fraction))
-        self._pools = [
-            (pool, round(share * real_draws)) for pool, share in shares.values() if len(pool)
-        ]
+        classes = ((labels == 1, positive_fraction), (labels != 1, 1 - positive_fraction))
+        pools: list[tuple[NDArray[np.int64], int]] = []
+        for chosen, fraction in classes:
+            draws = round(fraction * real_draws)
+            apart = real & chosen & one_sided
+            if one_sided_fraction is None or apart.sum() in (0, (real & chosen).sum()):
+                pools.append((positions[real & chosen], draws))
+                continue
+            apart_draws = round(one_sided_fraction * draws)
+            pools.append((positions[apart], apart_draws))
+            pools.append((positions[real & chosen & ~one_sided], draws - apart_draws))
+        self._pools = [(pool, count) for pool, count in pools if len(pool)]
         if synthetic_fraction > 0 and synthetic.any():
             self._pools.append((positions[synthetic], total - real_draws))
         self._sizes, self._seed = sizes, seed
         self._rank, self._world_size = rank, world_size
-        self._epoch = 0
+        self._epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""

@@ -103,7 +103,8 @@ def build_index(
 ) -> Index:
     """Read a folder of images in any of the known layouts.
 
-    A layout that brings folds keeps them; otherwise `pleura.data.splits.make_folds` makes them.
+    A layout that brings folds keeps them as long as no patient stands in two of them; otherwise,
+    and with `groups`, `pleura.data.splits.make_folds` makes them.
 
     Args:
         root: folder of the images and tables.
@@ -131,12 +132,7 @@ def build_index(
         notes.append(_set_groups(table, groups))
     if test_share > 0.0:
         _divide(table, test_share, seed)
-    training = table["split"] == "train"
-    if training.any() and (test_share > 0.0 or table.loc[training, "fold"].isna().any()):
-        try:
-            table["fold"] = make_folds(table, n_folds, seed)
-        except DataError as error:
-            notes.append(f"No folds were made: {error.message}")
+    notes += _fold(table, n_folds, seed, anew=test_share > 0.0 or groups is not None)
     summary = {
         "table_rows": reading.table_rows,
         "images_in_table": reading.images_in_table,
@@ -160,6 +156,31 @@ def _set_groups(table: "pd.DataFrame", path: Path) -> str:
     table.loc[known, "group"] = found[known]
     table.loc[known, "group_known"] = True
     return f"{int(known.sum())} of {len(table)} images have their patient from {path.name}."
+
+
+def _fold(table: "pd.DataFrame", n_folds: int, seed: int, anew: bool) -> list[str]:
+    """Make folds where they are needed, or wanted anew; returns remarks.
+
+    They are needed where a training image has none, and where those that the layout brought put
+    one patient in two.
+    """
+    import pandas as pd
+
+    training = table["split"] == "train"
+    brought = table.loc[training, "fold"]
+    crossing = int((brought.groupby(table.loc[training, "group"]).nunique() > 1).sum())
+    if not training.any() or not (anew or crossing or brought.isna().any()):
+        return []
+    notes = []
+    if brought.notna().any():
+        reason = f"{crossing} patients stood in several of them" if crossing else "by patient"
+        notes.append(f"The folds that the folder brought were made anew: {reason}.")
+    try:
+        table["fold"] = make_folds(table, n_folds, seed)
+    except DataError as error:
+        table["fold"] = pd.array([pd.NA] * len(table), dtype="Int8")
+        notes.append(f"No folds were made: {error.message}")
+    return notes
 
 
 def _divide(table: "pd.DataFrame", test_share: float, seed: int) -> None:

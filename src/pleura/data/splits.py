@@ -145,3 +145,21 @@ def make_split(
     part = _deal(groups[used], stratum[used], sizes, seed)
     home = dict(zip(groups[used], (names[i] for i in part), strict=True))
     return pd.Series([home.get(g, "") for g in groups], index=table.index, dtype=str, name="split")
+
+
+def from_two_sided_sources(table: "pd.DataFrame") -> NDArray[np.bool_]:
+    """Which rows have a label from a source that gave labels of both kinds.
+
+    Where all labels of a source are alike, whatever tells its images apart (archive, processing,
+    how the cases were picked) tells the label, and a figure measured on them is too good. Where no
+    source gave both kinds, nothing can be held apart, and all rows count.
+
+    Args:
+        table: with the columns label and label_source.
+
+    Returns:
+        bool, (n,), in the order of the rows.
+    """
+    kinds = table["label"].groupby(table["label_source"], dropna=False).nunique()
+    chosen = table["label_source"].isin(kinds.index[kinds == 2]).to_numpy(dtype=bool)
+    return chosen if chosen.any() else np.ones(len(table), dtype=bool)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from pleura.metrics import (
     ROC_AUC,
     WeightedStatistic,
     bootstrap_interval,
+    expected_calibration_error,
+    prevalence_weighted_mean,
+    prevalence_weights,
     proportion,
 )
 
@@ -121,11 +125,22 @@ class Cohort:
         """Sum over sum, interval by patients."""
         return self._bootstrap(RATIO, numerators, denominators)
 
-    def of_resamples(
-        self, statistic: Callable[..., float], *arrays: NDArray[np.generic]
-    ) -> Estimate | None:
-        """Any statistic of arrays over the cases, interval by patients."""
-        return self._bootstrap(statistic, *arrays)
+    def mean_at(self, values: NDArray[np.float64], prevalence: float) -> Estimate | None:
+        """Mean of `values` (n,) with the cases weighted to a prevalence, interval by patients."""
+        statistic = WeightedStatistic(partial(prevalence_weighted_mean, prevalence=prevalence))
+        return self._bootstrap(statistic, values, self.label)
+
+    def calibration_error(self, prevalence: float | None = None) -> Estimate | None:
+        """Expected calibration error, weighted to a prevalence if one is given.
+
+        The interval is the basic one, by patients: resampling biases the error upwards.
+        """
+
+        def error(probability: NDArray[np.float64], label: NDArray[np.bool_]) -> float:
+            weights = None if prevalence is None else prevalence_weights(label, prevalence)
+            return expected_calibration_error(probability, label, weights=weights)
+
+        return self._bootstrap(error, self.probability, self.label, basic_within=(0.0, 1.0))
 
     def share(
         self, outcomes: NDArray[np.bool_], among: NDArray[np.bool_] | None = None
@@ -140,6 +155,7 @@ class Cohort:
         statistic: WeightedStatistic | Callable[..., float],
         *arrays: NDArray[np.generic],
         groups: ArrayLike | None = None,
+        basic_within: tuple[float, float] | None = None,
     ) -> Estimate | None:
         try:
             return bootstrap_interval(
@@ -148,6 +164,7 @@ class Cohort:
                 groups=self.group if groups is None else groups,
                 n_resamples=self.n_resamples,
                 seed=self.seed,
+                basic_within=basic_within,
             )
         except ValueError:
             return None

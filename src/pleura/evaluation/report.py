@@ -104,14 +104,16 @@ class CalibrationFigures(_Frozen):
         brier, expected_calibration_error: on the cohort as it is.
         brier_reweighted, expected_calibration_error_reweighted: with the cases weighted to
             `calibrated_for`: the fair figures when it differs from `prevalence`.
+
+    The intervals of the calibration errors are basic ones, which always hold the value.
     """
 
     prevalence: float
     calibrated_for: float | None
     brier: Estimate | None
     expected_calibration_error: Estimate | None
-    brier_reweighted: float | None
-    expected_calibration_error_reweighted: float | None
+    brier_reweighted: Estimate | None
+    expected_calibration_error_reweighted: Estimate | None
     bins: tuple[ReliabilityBin, ...]
 
 

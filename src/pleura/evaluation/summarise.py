@@ -25,10 +25,7 @@ from pleura.evaluation.subgroups import subgroup_figures, tube_text
 from pleura.inference import Stage
 from pleura.inference.manifest import Estimate, OperatingPoint
 from pleura.metrics import (
-    brier_score,
     delong_interval,
-    expected_calibration_error,
-    prevalence_weights,
     reliability_bins,
     wilson_interval,
 )
@@ -141,16 +138,13 @@ def _calibration(cohort: Cohort, calibrated_for: float | None) -> CalibrationFig
     squared = (probability - label) ** 2
     brier_reweighted = error_reweighted = None
     if calibrated_for is not None and 0 < calibrated_for < 1 and 0 < label.mean() < 1:
-        weights = prevalence_weights(label, calibrated_for)
-        brier_reweighted = brier_score(probability, label, weights)
-        error_reweighted = expected_calibration_error(probability, label, weights=weights)
+        brier_reweighted = cohort.mean_at(squared, calibrated_for)
+        error_reweighted = cohort.calibration_error(calibrated_for)
     return CalibrationFigures(
         prevalence=float(label.mean()),
         calibrated_for=calibrated_for,
         brier=cohort.mean(squared),
-        expected_calibration_error=cohort.of_resamples(
-            expected_calibration_error, probability, label
-        ),
+        expected_calibration_error=cohort.calibration_error(),
         brier_reweighted=brier_reweighted,
         expected_calibration_error_reweighted=error_reweighted,
         bins=_bins(cohort),

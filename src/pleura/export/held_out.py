@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pleura.data.index import Index, read_index
 from pleura.data.sources import open_image
+from pleura.data.splits import from_two_sided_sources
 from pleura.errors import ModelError, RefusedInputError
 from pleura.evaluation.cases import true_mask
 from pleura.inference import Predictor
@@ -31,7 +32,10 @@ _NEVER = 2.0  # no probability reaches it
 
 
 def held_out_rows(config: TrainingConfig, root: Path | None) -> tuple[Index, "pd.DataFrame"]:
-    """The index of a run and the labelled rows of its validation fold.
+    """The index of a run and the rows of its validation fold that it is judged on.
+
+    Rows of label sources that gave labels of one kind only are left out, as in training's own
+    validation (`pleura.data.splits.from_two_sided_sources`).
 
     Args:
         config: of the run.
@@ -50,8 +54,10 @@ def held_out_rows(config: TrainingConfig, root: Path | None) -> tuple[Index, "pd
         )
     index = read_index(config.data.index, root=root or config.data.root)
     table = index.table
-    chosen = (table["split"] == "train") & (table["fold"] == fold) & table["label"].notna()
-    return index, table[chosen.fillna(False)].reset_index(drop=True)
+    labelled = table[((table["split"] == "train") & table["label"].notna()).fillna(False)]
+    held_out = (labelled["fold"] == fold).fillna(False).to_numpy(dtype=bool)
+    chosen = held_out & from_two_sided_sources(labelled)
+    return index, labelled[chosen].reset_index(drop=True)
 
 
 def parity_images(

@@ -31,6 +31,7 @@ from pleura.inference.manifest import (
     MANIFEST_NAME,
     Calibration,
     Component,
+    Estimate,
     Manifest,
     OperatingPoint,
     SelftestCase,
@@ -38,7 +39,7 @@ from pleura.inference.manifest import (
 )
 from pleura.inference.postprocess import calibrated_probability
 from pleura.inference.selftest import measure
-from pleura.metrics import delong_interval
+from pleura.metrics import ROC_AUC, bootstrap_interval, delong_interval
 from pleura.models import Network
 from pleura.training.config import TrainingConfig, load_config
 from pleura.training.record import CONFIG_NAME, RECORD_NAME
@@ -58,6 +59,7 @@ _FROM_RECORD = (
     "git_revision",
     "torch",
     "starting_weights",
+    "starting_sha256",
     "data_fingerprint",
     "training_images",
     "training_positives",
@@ -77,6 +79,8 @@ class ExportOptions:
         checkpoint: `best` or `last`.
         prevalence: that the probability is calibrated for.
         flip_average: judge each radiograph and its mirror image, and average.
+        mask_evidence: share of the image-level logit that comes from the mask (see
+            `pleura.models.unet.UNet`); None for what the run was trained with.
         root: folder of the images, when it has moved since the index was written.
         licence: terms of the weights, for the manifest.
     """
@@ -87,6 +91,7 @@ class ExportOptions:
     checkpoint: str = "best"
     prevalence: float = SIIM_PREVALENCE
     flip_average: bool = False
+    mask_evidence: float | None = None
     root: Path | None = None
     licence: str = ""
 
@@ -115,7 +120,7 @@ def export_run(
             positives, negatives and a mask; the network is not a joint one; parity does not hold.
         NotFoundError: the run's index is not there.
     """
-    config = load_config(run / CONFIG_NAME)
+    config = _with_evidence(load_config(run / CONFIG_NAME), options.mask_evidence)
     index, rows = held_out_rows(config, options.root)
     record = _read_record(run)
     network = load_network(run, config, options.checkpoint)
@@ -141,6 +146,14 @@ def export_run(
 def selftest_cases(predictor: Predictor) -> tuple[SelftestCase, ...]:
     """What the model says of four phantoms, for later installations to be held against."""
     return tuple(measure(predictor, seed, pneumothorax=seed % 2 == 1) for seed in _SELFTEST_SEEDS)
+
+
+def _with_evidence(config: TrainingConfig, mask_evidence: float | None) -> TrainingConfig:
+    if mask_evidence is None:
+        return config
+    network = config.network
+    changed = {**network.options, "mask_evidence": mask_evidence}
+    return config.model_copy(update={"network": network.model_copy(update={"options": changed})})
 
 
 def _write_files(network: Network, output: Path, images: list[NDArray[np.float32]]) -> None:
@@ -200,11 +213,25 @@ def _tune(judged: Judged, config: TrainingConfig, options: ExportOptions) -> dic
         "default_operating_point": "balanced",
         "mask": choice.rule,
         "performance": {
-            "held_out_auc": delong_interval(judged.logits, labels),
+            "held_out_auc": _held_out_auc(judged),
             "held_out_dice_positives": choice.dice,
         },
         "performance_cohort": cohort,
     }
+
+
+def _held_out_auc(judged: Judged) -> Estimate:
+    """The wider of DeLong's interval and, where patients repeat, that of a bootstrap over them."""
+    independent = delong_interval(judged.logits, judged.labels)
+    if len(set(judged.groups)) == len(judged.groups):
+        return independent
+    try:
+        by_patient = bootstrap_interval(
+            ROC_AUC, judged.logits, judged.labels == 1, groups=judged.groups
+        )
+    except ValueError:  # so few patients that most resamples hold one class only
+        return independent
+    return max(independent, by_patient, key=lambda estimate: estimate.high - estimate.low)
 
 
 def _read_record(run: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 The classifier gives the image-level logit and the features that the segmenter needs; the segmenter
 goes on from there, so that nothing is computed twice and a clear negative costs the encoder alone.
+Where the mask is evidence for the logit, the classifier holds the decoder as well, and what is left
+to the segmenter is the last convolution.
 """
 
 from dataclasses import dataclass
@@ -10,9 +12,10 @@ from torch import Tensor, nn
 
 from pleura.errors import ModelError
 from pleura.models import Network
+from pleura.models.blocks import ImageHead
 from pleura.models.unet import UNet
 
-IMAGE, LOGIT, MASK_LOGITS = "image", "logit", "mask_logits"
+IMAGE, LOGIT, MASK_LOGITS, DECODED = "image", "logit", "mask_logits", "decoded"
 _STRIDES = (2, 4, 8, 16, 32)
 
 
@@ -23,17 +26,12 @@ class ClassifierStage(nn.Module):
         network: with an image-level head.
 
     Raises:
-        ModelError: the network has no image-level head.
+        ModelError: the network has none.
     """
 
     def __init__(self, network: UNet) -> None:
         super().__init__()
-        if network.head is None:
-            raise ModelError(
-                "This U-Net has no image-level head and cannot judge on its own.",
-                "Train it with network.options.image_head: true.",
-            )
-        self.encoder, self.head = network.encoder, network.head
+        self.encoder, self.head = network.encoder, _head_of(network)
         # A decoder that ends at a coarser stride needs no skip connection from the finer ones.
         self.unused: int = max(0, len(_STRIDES) - 1 - len(network.decoder.blocks))
 
@@ -61,6 +59,43 @@ class SegmenterStage(nn.Module):
         return mask_logits
 
 
+class EvidenceClassifierStage(nn.Module):
+    """Image -> logit, for which the mask is evidence, and the features that the mask head sees.
+
+    Args:
+        network: with an image-level head.
+
+    Raises:
+        ModelError: the network has none.
+    """
+
+    feature_names = (DECODED,)
+
+    def __init__(self, network: UNet) -> None:
+        super().__init__()
+        self.network, self.head = network, _head_of(network)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map (n, 1, h, w) to the logit (n, 1) and the decoder's last features."""
+        features = self.network.encoder(image)
+        decoded = self.network.decoder.decode(features)
+        mask_logits = self.network.decoder.mask_head(decoded)
+        return self.network.weigh(self.head(features[-1]), mask_logits), decoded
+
+
+class MaskHeadStage(nn.Module):
+    """The decoder's last features -> mask logits."""
+
+    def __init__(self, network: UNet) -> None:
+        super().__init__()
+        self.mask_head = network.decoder.mask_head
+
+    def forward(self, decoded: Tensor) -> Tensor:
+        """Map what `EvidenceClassifierStage` gives to (n, 1, h, w)."""
+        mask_logits: Tensor = self.mask_head(decoded)
+        return mask_logits
+
+
 @dataclass(frozen=True)
 class Stages:
     """The two stages, in evaluation mode, and the names of what passes between them."""
@@ -81,5 +116,17 @@ def cut(network: Network) -> Stages:
             f"{type(network).__name__} is not a joint network with a logit and a mask.",
             "Export a U-Net with an image-level head.",
         )
+    if network.mask_evidence > 0:
+        evidence = EvidenceClassifierStage(network).eval()
+        return Stages(evidence, MaskHeadStage(network).eval(), evidence.feature_names)
     classifier = ClassifierStage(network).eval()
     return Stages(classifier, SegmenterStage(network).eval(), classifier.feature_names)
+
+
+def _head_of(network: UNet) -> ImageHead:
+    if network.head is None:
+        raise ModelError(
+            "This U-Net has no image-level head and cannot judge on its own.",
+            "Train it with network.options.image_head: true.",
+        )
+    return network.head

@@ -13,6 +13,7 @@ from pleura.metrics.calibration import (
     ReliabilityBins,
     brier_score,
     expected_calibration_error,
+    prevalence_weighted_mean,
     prevalence_weights,
     reliability_bins,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "mean_dice",
     "mean_iou",
     "precision_recall_curve",
+    "prevalence_weighted_mean",
     "prevalence_weights",
     "proportion",
     "reliability_bins",

@@ -1,6 +1,7 @@
 """Bootstrap intervals that draw patients, not images, so that images of one patient stay together.
 
-Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8; percentile limits.
+Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8. Percentile limits,
+or basic ones (section 5.2) for statistics that resampling itself biases.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,8 +64,13 @@ def bootstrap_interval(
     n_resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
+    basic_within: tuple[float, float] | None = None,
 ) -> Estimate:
-    """Percentile interval of a statistic over resamples of groups drawn with replacement.
+    r"""Interval of a statistic over resamples of groups drawn with replacement.
+
+    Percentile limits lie beside the value when resampling biases the statistic, as it does an
+    average of distances. Basic limits take that bias off, :math:`2 t - q_{1-a}` and
+    :math:`2 t - q_a` with the value t and the quantiles q of the resamples.
 
     Args:
         statistic: a `WeightedStatistic` (`MEAN`, `RATIO`, `ROC_AUC`, `AVERAGE_PRECISION`: fast), or
@@ -75,6 +81,8 @@ def bootstrap_interval(
         n_resamples: number of resamples.
         seed: of the generator; the same seed gives the same interval.
         level: coverage, within (0, 1).
+        basic_within: range of the statistic, for basic limits, cut to it and widened to hold the
+            value; None for percentile limits.
 
     Returns:
         the statistic on all cases with its interval, n the number of cases. Undefined resamples
@@ -102,6 +110,9 @@ def bootstrap_interval(
     if defined.size < _MIN_DEFINED_SHARE * n_resamples:
         raise ValueError(f"undefined on {n_resamples - defined.size} of {n_resamples} resamples")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    if basic_within is not None:
+        mirrored = np.clip([2 * value - high, 2 * value - low], *basic_within)
+        low, high = min(mirrored[0], value), max(mirrored[1], value)
     return Estimate(value=float(value), low=float(low), high=float(high), n=n)
 
 

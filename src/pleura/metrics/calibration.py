@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pleura.metrics import _checks
-from pleura.metrics._checks import FloatArray
+from pleura.metrics._checks import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,24 @@ def prevalence_weights(labels: ArrayLike, prevalence: float) -> FloatArray:
         raise ValueError(f"prevalence must lie within (0, 1), not be {prevalence}")
     share = float(label.mean())
     return np.where(label, prevalence / share, (1.0 - prevalence) / (1.0 - share))
+
+
+def prevalence_weighted_mean(
+    values: FloatArray, labels: BoolArray, prevalence: float, *, weights: FloatArray
+) -> FloatArray:
+    """Mean of `values` (n,) at a stated prevalence, for each row of case weights (b, n): (b,).
+
+    The weighted mean of the positives counts `prevalence`, that of the negatives the rest; NaN for
+    a row on which a class has no weight.
+    """
+
+    def mean(chosen: BoolArray) -> FloatArray:
+        total = weights @ chosen
+        share: FloatArray = np.full(total.shape, np.nan)
+        np.divide(weights @ (values * chosen), total, out=share, where=total > 0)
+        return share
+
+    return prevalence * mean(labels) + (1.0 - prevalence) * mean(~labels)
 
 
 def brier_score(

@@ -45,7 +45,8 @@ def proportion(outcomes: ArrayLike, groups: ArrayLike | None = None) -> Estimate
 
     With `groups`, n is divided by the design effect of the clusters,
     :math:`\sum_g (x_g - n_g p)^2 \cdot G/(G-1) \,/\, (n p (1-p))`, never below 1 (Rao and Scott,
-    1992). When all outcomes agree the effect cannot be seen, and the number of groups stands for n.
+    1992). When all outcomes agree, or all cases are of one group, the effect cannot be seen, and
+    the number of groups stands for n.
 
     Args:
         outcomes: (n,) boolean or 0 and 1.
@@ -62,9 +63,9 @@ def proportion(outcomes: ArrayLike, groups: ArrayLike | None = None) -> Estimate
         index = group_index(groups, n)
         sizes = np.bincount(index)
         count = sizes.size
-        if share in (0.0, 1.0):
+        if share in (0.0, 1.0) or count == 1:
             effective = float(count)
-        elif 1 < count < n:
+        elif count < n:
             residual = np.bincount(index, outcome.astype(np.float64)) - sizes * share
             variance = float(residual @ residual) * count / (count - 1)
             effective = n / max(1.0, variance / (n * share * (1 - share)))

@@ -1,5 +1,6 @@
 """Where a network's starting weights come from, by preference, and which it was."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -8,7 +9,7 @@ from pleura.errors import ModelError
 from pleura.models.chexnet.checkpoints import densenet_state
 from pleura.models.encoders import Encoder
 from pleura.models.outputs import Network
-from pleura.models.weights import LoadReport, fill, grey_kernels, read_checkpoint
+from pleura.models.weights import LoadReport, file_sha256, fill, grey_kernels, read_checkpoint
 
 RANDOM = LoadReport(source="random initialisation")
 _RUN_PREFIX = "network."  # of the parameters in the checkpoints of a training run
@@ -69,4 +70,4 @@ def _checked(report: LoadReport, path: Path) -> LoadReport:
             f"No tensor of the checkpoint {path.name} fits this network.",
             "Check that it belongs to the architecture that the configuration names.",
         )
-    return report
+    return replace(report, sha256=file_sha256(path))

@@ -3,6 +3,7 @@
 Nothing here executes code from a file: safetensors, or `torch.load(weights_only=True)`.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ class LoadReport:
         missing: keys of the network that kept their random start.
         unused: keys of the file that the network has no place for.
         mismatched: keys present on both sides with different shapes.
+        sha256: of the file, 64 hexadecimal digits, or "" without one: a name can be given twice.
     """
 
     source: str
@@ -31,6 +33,7 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     mismatched: tuple[str, ...] = ()
+    sha256: str = ""
 
     def summary(self) -> str:
         """One line for a log."""
@@ -68,6 +71,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             "Save its state dict alone: torch.save(model.state_dict(), path).",
         )
     return dict(state)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file that `read_checkpoint` has read, 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def grey_kernels(kernels: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,59 @@ class Throughput(L.Callback):
                 epochs_left * elapsed / 60,
                 figures,
             )
+
+
+class Patience(EarlyStopping):
+    """Early stopping that stays stopped: a run that it ended trains no further epoch.
+
+    The checkpoint remembers how many validations went by without a better score. The patience is
+    always that of the configuration, so that a larger one lets the run go on.
+
+    Args:
+        monitor: the score; higher is better.
+        patience: validations without a better one before the run stops.
+    """
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        super().__init__(monitor, patience=patience, mode="max")
+
+    @property
+    def state_key(self) -> str:
+        """The parent's, so that the checkpoints of either fit."""
+        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take all but the patience from a checkpoint."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Stop before the first epoch when the patience had run out."""
+        if self.wait_count >= self.patience:
+            logger.info("the run had ended: %d validations without a better score", self.wait_count)
+            trainer.should_stop = True
+
+
+def warm_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Moving average that forgets the start: after n updates its decay is min(d, (1 + n)/(10 + n)).
+
+    With a constant decay the weights of the first step keep a share of d^n; after a short run that
+    is still felt, all the more where a layer started at random. The warm-up is that of TensorFlow's
+    ExponentialMovingAverage(num_updates).
+
+    Args:
+        decay: d, after the warm-up, in (0, 1).
+
+    Returns:
+        A function for `torch.optim.swa_utils.AveragedModel(avg_fn=...)`.
+    """
+
+    def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():  # the counters of batch normalisation
+            return current
+        n = float(updates)
+        return averaged.lerp(current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return average
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

@@ -41,6 +41,8 @@ class DataConfig(_Strict):
         validation_fold: fold of `train` that is held out, or null to train on all of it.
         min_mask_weight: matched masks below this probability are not learned from.
         positive_fraction: share of positives among the draws.
+        one_sided_fraction: share of images whose label source gave labels of one kind only, among
+            the draws of their class; null for as many as there are.
         workers: processes that augment; 0 for the training process itself.
         limit: the first n images only, for a trial; null for all.
         phantoms: synthetic radiographs among them.
@@ -53,6 +55,7 @@ class DataConfig(_Strict):
     validation_fold: int | None = 0
     min_mask_weight: float = Field(default=0.7, ge=0, le=1)
     positive_fraction: float = Field(default=0.5, gt=0, lt=1)
+    one_sided_fraction: float | None = Field(default=None, ge=0, le=1)
     workers: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0)
     phantoms: PhantomConfig = PhantomConfig()

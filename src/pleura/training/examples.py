@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pleura.data.cache import open_cache
 from pleura.data.dataset import Examples
 from pleura.data.index import read_index
+from pleura.data.splits import from_two_sided_sources
 from pleura.errors import DataError
 from pleura.masks import Letterbox
 from pleura.training.config import DataConfig, PhantomConfig
@@ -28,7 +29,8 @@ class TrainingData:
         examples: real images first, then phantoms.
         table: rows of the index, one for each real example, in the same order.
         training: positions to train on.
-        validation: positions held out; empty without a validation fold.
+        validation: positions held out and validated on; empty without a validation fold. Held-out
+            images of one-sided label sources are neither trained on nor validated on.
         fingerprint: of the index.
         refused: error codes of images that could not be read, by image_id.
     """
@@ -45,6 +47,7 @@ def load_examples(config: DataConfig) -> TrainingData:
     """Read the labelled rows of the index's `train` split; the test split is never touched.
 
     Raises:
+        NotFoundError: there is no such index, or an image that it names is not there.
         DataError: no labelled training image, or the validation fold leaves one side empty.
     """
     index = read_index(config.index, root=config.root)
@@ -64,13 +67,14 @@ def load_examples(config: DataConfig) -> TrainingData:
     if config.validation_fold is not None:
         in_fold = table["fold"] == config.validation_fold
         held_out[: len(table)] = in_fold.to_numpy(dtype=bool, na_value=False)
-        if not held_out.any() or held_out[: len(table)].all():
+        judged = held_out & ~examples.one_sided
+        if not judged.any() or held_out[: len(table)].all():
             raise DataError(f"Validation fold {config.validation_fold} leaves one side empty.")
     return TrainingData(
         examples=examples,
         table=table,
         training=positions[~held_out],
-        validation=positions[held_out],
+        validation=positions[held_out & ~examples.one_sided],
         fingerprint=index.fingerprint,
         refused=cache.refused,
     )
@@ -87,7 +91,12 @@ def _real_examples(
     weights = np.where(weights < min_mask_weight, 0, weights)
     weights = np.where(labels == 0, 1, weights)  # a negative's empty mask is certain
     return Examples(
-        images, masks, labels, weights.astype(np.float32), np.zeros(len(table), dtype=bool)
+        images,
+        masks,
+        labels,
+        weights.astype(np.float32),
+        synthetic=np.zeros(len(table), dtype=bool),
+        one_sided=~from_two_sided_sources(table),
     )
 
 
@@ -111,4 +120,5 @@ def _with_phantoms(examples: Examples, config: PhantomConfig) -> Examples:
         np.concatenate([examples.labels, np.array(labels, dtype=np.float32)]),
         np.concatenate([examples.mask_weights, np.ones(config.count, np.float32)]),
         np.concatenate([examples.synthetic, np.ones(config.count, dtype=bool)]),
+        np.concatenate([examples.one_sided, np.zeros(config.count, dtype=bool)]),
     )

@@ -23,13 +23,18 @@ class RadiographLoaders(L.LightningDataModule):
         config: of the run.
         data: examples and their split.
         output_stride: of the network's masks.
+        first_epoch: that is trained, above 0 when a run is gone on with. The trainer has the loader
+            made, and with workers its first draws taken, before it restores the epoch itself.
     """
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, output_stride: int) -> None:
+    def __init__(
+        self, config: TrainingConfig, data: TrainingData, output_stride: int, first_epoch: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         self.data = data
         self.output_stride = output_stride
+        self.first_epoch = first_epoch
 
     def train_dataloader(self) -> "DataLoader[Any]":
         """Draws of this process."""
@@ -43,6 +48,8 @@ class RadiographLoaders(L.LightningDataModule):
             config.data.phantoms.share,
             rank,
             world_size,
+            config.data.one_sided_fraction,
+            self.first_epoch,
         )
         return DataLoader(
             RadiographDataset(

@@ -28,11 +28,18 @@ def last_checkpoint(output: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def epochs_trained(checkpoint: Path) -> int:
+    """How many epochs a `last.ckpt` has behind it; it is written at the end of each."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return int(stored["epoch"]) + 1
+
+
 def write_record(config: TrainingConfig, data: TrainingData, starting: LoadReport) -> None:
     """Write `config.yaml` and `run.json`; on going on, add to what stands there.
 
     Raises:
-        ConfigError: the folder holds a checkpoint of another network or of other data.
+        ConfigError: the folder holds a checkpoint of another network, of other data, or with other
+            images held out.
     """
     plain = config.model_dump(mode="json")
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -63,6 +70,7 @@ def _fresh_record(data: TrainingData, starting: LoadReport) -> dict[str, Any]:
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {platform.system()}, {torch.get_num_threads()} threads",
         "starting_weights": starting.source,
+        "starting_sha256": starting.sha256,
         "starting_tensors": {
             "loaded": len(starting.loaded),
             "random": list(starting.missing),
@@ -82,11 +90,15 @@ def _check_same_run(
     output: Path, plain: dict[str, Any], earlier: dict[str, Any], fingerprint: str
 ) -> None:
     stored = yaml.safe_load((output / CONFIG_NAME).read_text(encoding="utf-8"))
+    # Fold and limit decide which images are held out: export would calibrate on trained ones.
     pairs = {
         "network.name": (stored["network"]["name"], plain["network"]["name"]),
         "network.options": (stored["network"]["options"], plain["network"]["options"]),
         "preprocessing": (stored["preprocessing"], plain["preprocessing"]),
         "data.index (its content)": (earlier["data_fingerprint"], fingerprint),
+    } | {
+        f"data.{key}": (stored["data"][key], plain["data"][key])
+        for key in ("validation_fold", "limit")
     }
     changed = [name for name, (before, after) in pairs.items() if before != after]
     if changed:

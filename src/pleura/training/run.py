@@ -6,18 +6,17 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import (
-    EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
     RichProgressBar,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from pleura.errors import ConfigError
 from pleura.models import Network, create_network
 from pleura.models.starting_weights import load_starting_weights
-from pleura.training.callbacks import AtomicCheckpoints, Throughput
+from pleura.training.callbacks import AtomicCheckpoints, Patience, Throughput, warm_average
 from pleura.training.config import TrainingConfig
 from pleura.training.examples import load_examples
 from pleura.training.loaders import RadiographLoaders
@@ -30,6 +29,7 @@ from pleura.training.record import (
     LOGS,
     METRICS_NAME,
     RECORD_NAME,
+    epochs_trained,
     last_checkpoint,
     write_metrics,
     write_record,
@@ -53,9 +53,9 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
 
     Raises:
         ConfigError: the network refuses its options or an image size, or the run folder belongs to
-            another network or other data.
+            another network, other data or another held-out fold.
         ModelError: the starting weights cannot be used.
-        NotFoundError: there is no such index.
+        NotFoundError: there is no such index, or an image that it names is not there.
         DataError: the index has nothing to train on.
     """
     if config.hardware.threads is not None:
@@ -85,7 +85,9 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
             config.loss,
             config.optimiser,
         ),
-        datamodule=RadiographLoaders(config, data, network.output_stride),
+        datamodule=RadiographLoaders(
+            config, data, network.output_stride, 0 if last is None else epochs_trained(last)
+        ),
         ckpt_path=None if last is None else str(last),
         weights_only=True,
     )
@@ -150,9 +152,9 @@ def _callbacks(config: TrainingConfig, validated: bool, progress: bool) -> list[
             )
         )
     if config.optimiser.ema_decay > 0:
-        callbacks.append(EMAWeightAveraging(decay=config.optimiser.ema_decay))
+        callbacks.append(WeightAveraging(avg_fn=warm_average(config.optimiser.ema_decay)))
     if validated and config.schedule.patience is not None:
-        callbacks.append(EarlyStopping("val/score", patience=config.schedule.patience, mode="max"))
+        callbacks.append(Patience("val/score", config.schedule.patience))
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     return callbacks

@@ -118,10 +118,13 @@ class LayoutReading:
 
 
 def mark_doubles(records: "list[ImageRecord]") -> None:
-    """Keep the first of several images with one name or one SOP Instance UID.
+    """Keep one of several images with one name or one SOP Instance UID.
 
-    All of them are marked; the later ones get a name of their own (`name#2`) and the split ''.
+    A usable one is kept, of those one with a label, of those the first. All of them are marked;
+    the later ones of one name get a name of their own (`name#2`), and all but the kept one the
+    split ''. Where one is said to be positive and another negative, the label is unknown.
     """
+    said = {id(record): record.label for record in records}  # before any is contradicted
     names: dict[str, list[ImageRecord]] = {}
     uids: dict[str, list[ImageRecord]] = {}
     for record in records:
@@ -132,11 +135,20 @@ def mark_doubles(records: "list[ImageRecord]") -> None:
         for number, record in enumerate(same_name[1:], start=2):
             record.image_id = f"{record.image_id}#{number}"
     for same in [*names.values(), *uids.values()]:
-        usable = [record for record in same if record.split] or same
-        for record in same if len(same) > 1 else []:
-            record.add(Problem.DOUBLE_UID)
-            if record is not usable[0]:
-                record.split, record.fold = "", None
+        if len(same) > 1:
+            _keep_one(same, {0, 1} <= {said[id(record)] for record in same})
+
+
+def _keep_one(same: list[ImageRecord], contradictory: bool) -> None:
+    kept = min(same, key=lambda record: (not record.split, record.label is None))
+    for record in same:
+        record.add(Problem.DOUBLE_UID)
+        if contradictory:
+            record.contradict(Problem.CONFLICTING_LABEL)
+            if record.split:
+                record.choose_split(is_test=False)
+        if record is not kept:
+            record.split, record.fold = "", None
 
 
 def to_table(records: "Iterable[ImageRecord]") -> "pd.DataFrame":

@@ -54,11 +54,15 @@ class UNetDecoder(nn.Module):
             inputs = width
         self.mask_head = nn.Conv2d(inputs, 1, 1)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Map features at strides 2 to 32 to mask logits (n, 1, h, w)."""
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Map features at strides 2 to 32 to those that the mask head sees, (n, c, h, w)."""
         skips: list[Tensor | None] = [*reversed(features[:-1]), None]
         decoded = features[-1]
         for block, skip in zip(self.blocks, skips, strict=False):
             decoded = block(decoded, skip)
-        mask_logits: Tensor = self.mask_head(decoded)
+        return decoded
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Map features at strides 2 to 32 to mask logits (n, 1, h, w)."""
+        mask_logits: Tensor = self.mask_head(self.decode(features))
         return mask_logits
