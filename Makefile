@@ -5,7 +5,8 @@ PYTHON ?= python3
 DEMO   := .venv
 TEST   := .venv-test
 
-# PyTorch's CPU build: a build for GPUs would fetch gigabytes that the tests do not use.
+# On Linux pip may choose PyTorch's build for GPUs, gigabytes that the tests do not use. Name PyTorch's
+# index of CPU builds to avoid it: make test TORCH_INDEX='--index-url ADDRESS' (see PyTorch's installation page).
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 TORCH_INDEX ?=
 

@@ -151,6 +151,13 @@ class ConfigError(PleuraError):
     default_hint = "Check the key against docs/training.md."
 
 
+class OutputError(PleuraError):
+    """Results cannot be written."""
+
+    code = "output_error"
+    default_hint = "Check the folder's permissions and the space that is left; then run it again."
+
+
 class MissingDependencyError(PleuraError, ImportError):
     """A part of Pleura whose optional packages are not installed."""
 

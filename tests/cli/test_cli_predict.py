@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import shlex
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 from pleura.cli.main import main
+from pleura.inference import Manifest, Predictor
 from tiny_model import radiograph, write_model
 
 POSITIVE = (60, 40, 120, 100)
@@ -206,3 +211,136 @@ def test_control_characters_of_a_name_do_not_reach_the_terminal(
     run = pleura("predict", png(tmp_path / "a\x1b[31m.png"), "--model", model_folder)
     assert "\x1b" not in run.out
     assert "a?[31m.png" in run.out
+
+
+def test_results_are_not_taken_for_inputs(
+    pleura, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    png(tmp_path / "films" / "one.png")
+    monkeypatch.chdir(tmp_path / "films")
+    for _ in range(2):
+        run = pleura("predict", ".", "-o", "a-results", "--model", model_folder)
+        assert run.status == 0
+        assert "1 predicted" in run.out
+    run = pleura("predict", "**/*.png", "-o", "a-results", "--model", model_folder)
+    assert "1 predicted" in run.out
+
+
+@pytest.mark.parametrize("named", ["out/overlays", "out/overlays/film.png", "out/predictions.csv"])
+def test_an_input_that_results_would_be_written_over_is_wrong_usage(
+    pleura, model_folder: Path, tmp_path: Path, named: str
+) -> None:
+    film = png(tmp_path / "out" / "overlays" / "film.png")
+    before = film.read_bytes()
+    run = pleura("predict", tmp_path / named, "-o", tmp_path / "out", "--model", model_folder)
+    assert run.status == 2
+    assert "lies where -o writes" in run.err
+    assert film.read_bytes() == before
+
+
+def test_an_empty_path_is_not_the_current_folder(pleura, model_folder: Path) -> None:
+    run = pleura("predict", "", "--model", model_folder)
+    assert run.status == 2
+    assert "a path is empty" in run.err
+
+
+def test_an_empty_operating_point_is_not_the_default(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    image = png(tmp_path / "one.png")
+    run = pleura("predict", image, "--operating-point", "", "--model", model_folder)
+    assert run.status == 2
+
+
+def test_long_names_in_any_script_get_their_picture(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "films"
+    for name in ("胸" * 80, "z"):
+        png(folder / f"{name}.png")
+    run = pleura("predict", folder, "-o", tmp_path / "out", "--model", model_folder)
+    assert run.status == 0
+    assert len(list((tmp_path / "out" / "overlays").glob("*.png"))) == 2
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    image = png(tmp_path / "one.png")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "predictions.jsonl").symlink_to("/dev/full")
+    run = pleura("predict", image, "-o", out, "--model", model_folder)
+    assert run.status == 4
+    assert "could not be written" in run.err
+    assert "[output_error]" in run.err
+
+
+def test_a_refused_output_leaves_earlier_tables_alone(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "predictions.csv").write_text("earlier")
+    (out / "overlays").write_text("a file where a folder must be")
+    image = png(tmp_path / "one.png")
+    assert pleura("predict", image, "-o", out, "--model", model_folder).status == 2
+    assert (out / "predictions.csv").read_text() == "earlier"
+
+
+def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The program as a process of its own, in a pipe of the shell."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        capture_output=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+PROGRAM = f"{shlex.quote(sys.executable)} -c 'from pleura.cli.main import main; main()'"
+
+
+def test_when_the_reader_leaves_the_results_are_still_written(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    for number in range(12):
+        png(tmp_path / "films" / f"{number}.png")
+    call = f"{PROGRAM} predict {tmp_path}/films --model {model_folder}"
+    done = in_a_shell(f"{call} -o {tmp_path}/out | head -1")
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 12
+    done = in_a_shell(f"{call} | head -1")
+    assert done.returncode == 141
+    assert b"Traceback" not in done.stderr
+
+
+def test_no_name_is_too_foreign_for_the_terminal(model_folder: Path, tmp_path: Path) -> None:
+    png(tmp_path / "films" / "mé.png")
+    png(tmp_path / "films" / "z.png")
+    call = f"{PROGRAM} predict {tmp_path}/films --model {model_folder}"
+    done = in_a_shell(call, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert rb"m\xe9.png" in done.stdout
+    done = in_a_shell(f"{call} --jsonl", PYTHONIOENCODING="ascii")
+    assert [Path(json.loads(line)["input"]).name for line in done.stdout.splitlines()] == [
+        "mé.png",
+        "z.png",
+    ]
+    assert in_a_shell(f"{call} >&-").returncode == 0
+
+
+def test_what_is_shown_does_not_contradict_the_decision(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    probability = Predictor.load(model_folder).predict(png(tmp_path / "one.png")).probability
+    manifest = Manifest.read(model_folder)
+    point = manifest.operating_points[0].model_copy(update={"threshold": probability + 2e-5})
+    manifest.model_copy(
+        update={"operating_points": (point,), "default_operating_point": point.name}
+    ).write(model_folder)
+    run = pleura("predict", tmp_path / "one.png", "--model", model_folder)
+    line, footer = run.out.splitlines()[1], run.out.splitlines()[-1]
+    threshold = float(footer.partition(">= ")[2].partition(")")[0])
+    assert "none" in line
+    assert float(line.split()[0]) < threshold

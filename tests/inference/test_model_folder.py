@@ -7,7 +7,7 @@ import pytest
 
 from pleura import Predictor
 from pleura.errors import ModelError
-from pleura.inference.manifest import sha256_of
+from pleura.inference.manifest import Manifest, sha256_of
 from pleura.inference.registry import find_model, installed_models
 from tiny_model import write_model
 
@@ -87,3 +87,14 @@ def test_a_model_is_found_by_folder_or_manifest_or_not_at_all(tmp_path: Path) ->
     assert find_model(folder / "manifest.json", empty) == folder
     with pytest.raises(ModelError, match="'nowhere'"):
         find_model("nowhere", empty)
+
+
+def test_a_name_that_no_file_system_takes_is_a_model_that_is_not_there() -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        find_model("x" * 300)
+
+
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(ModelError, match="cannot be read"):
+        Manifest.read(tmp_path)

@@ -10,6 +10,8 @@ import pytest
 from pleura import Prediction, Predictor
 from pleura.inference import Refusal, Status
 from pleura.outputs import OutputFolder, draw_overlay
+from pleura.outputs.decimals import decimals_for
+from pleura.outputs.names import stem_of
 from pleura.outputs.overlay import CONTOUR, caption_of
 from tiny_model import radiograph
 
@@ -114,3 +116,19 @@ def test_names_do_not_depend_on_the_run(model_folder: Path, tmp_path: Path) -> N
                 folder.write(named(prediction, source))
         listings.append(sorted(p.name for p in (tmp_path / run / "overlays").iterdir()))
     assert listings[0] == listings[1]
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "shown"),
+    [(0.2279, 0.2305, 3), (0.1, 0.5, 2), (0.5, 0.5, 2), (0.49999999, 0.5, 6), (0.9, 0.2, 2)],
+)
+def test_rounding_does_not_contradict_the_decision(
+    probability: float, threshold: float, shown: int
+) -> None:
+    assert decimals_for(probability, threshold, least=2) == shown
+
+
+def test_a_sign_in_a_file_s_name_is_part_of_it() -> None:
+    assert stem_of("films/patient#1.png") == "patient#1"
+    assert stem_of("a/b.zip#film.dcm") == "film"
+    assert stem_of("a/b.tar.gz#c/1.2.840.7") == "1.2.840.7"

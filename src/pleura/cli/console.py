@@ -1,12 +1,15 @@
 """What the commands print: lines of a table, counts at the end, errors with their hints."""
 
+import io
+import os
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from pleura.errors import PleuraError
+from pleura.errors import OutputError, PleuraError
 
 if TYPE_CHECKING:
     from pleura.inference import Prediction, Refusal, Result
@@ -23,6 +26,7 @@ def complain(error: PleuraError) -> None:
 def table_line(result: "Result") -> str:
     """One result as a line under `HEADER`."""
     from pleura.inference import Refusal
+    from pleura.outputs.decimals import decimals_for
     from pleura.outputs.names import input_name
 
     name = _printable(input_name(result))
@@ -32,7 +36,11 @@ def table_line(result: "Result") -> str:
         )
     finding = "pneumothorax" if result.present else "none"
     total = result.timings_ms.get("total", 0.0)
-    return f"{result.probability:>11.3f}  {finding:<14} {_area(result):>12}  {total:>6.0f}  {name}"
+    decimals = decimals_for(result.probability, result.operating_point.threshold, least=3)
+    return (
+        f"{result.probability:>11.{decimals}f}  {finding:<14} {_area(result):>12}"
+        f"  {total:>6.0f}  {name}"
+    )
 
 
 def _reason(refusal: "Refusal") -> str:
@@ -94,6 +102,35 @@ class Tally:
 
 
 def say(line: str) -> None:
-    """Print a line on stdout at once, so that a reader of the pipe sees it."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Print a line on stdout at once, so that a reader of the pipe sees it.
+
+    Raises:
+        BrokenPipeError: the reader has gone.
+        OutputError: the line cannot be written, for instance because a disk is full.
+    """
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"Nothing more can be written on stdout: {error.strerror}.") from error
+
+
+def prepare_stdout(utf_8: bool = False) -> None:
+    """Let no character of a file name stop the output; where stdout is closed, write nowhere.
+
+    Args:
+        utf_8: for JSON, which is UTF-8 whatever the terminal's encoding.
+    """
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = "utf-8" if utf_8 else sys.stdout.encoding
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def abandon_stdout() -> None:
+    """After the reader has gone: the interpreter's last flush must not complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

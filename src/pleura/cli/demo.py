@@ -7,11 +7,13 @@ import numpy as np
 import typer
 
 from pleura.cli.console import DISCLAIMER, complain, say
+from pleura.cli.results import open_folder, stated_when_not_written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pleura.inference import Prediction, Result
+    from pleura.inference import Prediction, Predictor, Result
+    from pleura.outputs import OutputFolder
     from pleura.phantom import Phantom
 
 WRONG = 1
@@ -28,32 +30,38 @@ def demo(
 ) -> None:
     """Draw four synthetic radiographs, two with a pneumothorax, judge them, and write all outputs.
 
-    Exit status: 0 the model is right about all four; 1 it is not; 2 wrong usage.
+    Exit status: 0 the model is right about all four; 1 it is not; 2 wrong usage; 4 results cannot
+    be written.
     """
     from pleura.inference import Predictor
-    from pleura.outputs import FORMATS, OutputFolder
+    from pleura.outputs import FORMATS
 
     predictor = Predictor.load(model, threads=threads)
-    phantoms = _draw(output / "inputs")
-    say(f"Drew {len(phantoms)} SYNTHETIC radiographs (no patient's image) as DICOM files:")
-    say(f"  {output / 'inputs'}")
-    say(f"Judging them with {predictor.model.name} {predictor.model.version}:")
-    say(f"  {'truth':<13} {'prediction':<13} {'probability':>11} {'Dice':>6} {'ms':>6}  file")
-    wrong = 0
-    with OutputFolder(output, FORMATS) as folder:
-        for (path, phantom), result in zip(
-            phantoms.items(), predictor.predict_many(phantoms), strict=True
-        ):
-            folder.write(result)
-            right, line = _verdict(path, phantom, result)
-            wrong += not right
-            say(f"  {line}")
-        written = folder.paths
+    with stated_when_not_written(), open_folder(output, tuple(FORMATS)) as folder:
+        phantoms = _draw(output / "inputs")
+        wrong = _judge(predictor, phantoms, folder)
     say("Wrote:")
-    for target in written:
+    for target in folder.paths:
         say(f"  {target}")
     say(f"{len(phantoms) - wrong} of {len(phantoms)} right. {DISCLAIMER}")
     raise typer.Exit(WRONG if wrong else 0)
+
+
+def _judge(predictor: "Predictor", phantoms: "dict[Path, Phantom]", folder: "OutputFolder") -> int:
+    """Judge, print and write every phantom; the number of wrong verdicts."""
+    say(f"Drew {len(phantoms)} SYNTHETIC radiographs (no patient's image) as DICOM files:")
+    say(f"  {next(iter(phantoms)).parent}")
+    say(f"Judging them with {predictor.model.name} {predictor.model.version}:")
+    say(f"  {'truth':<13} {'prediction':<13} {'probability':>11} {'Dice':>6} {'ms':>6}  file")
+    wrong = 0
+    for (path, phantom), result in zip(
+        phantoms.items(), predictor.predict_many(phantoms), strict=True
+    ):
+        folder.write(result)
+        right, line = _verdict(path, phantom, result)
+        wrong += not right
+        say(f"  {line}")
+    return wrong
 
 
 def _draw(folder: Path) -> "dict[Path, Phantom]":

@@ -9,8 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 from pleura import __version__
-from pleura.cli.console import DISCLAIMER, complain
-from pleura.errors import MissingDependencyError, PleuraError
+from pleura.cli.console import DISCLAIMER, complain, prepare_stdout
+from pleura.errors import MissingDependencyError, OutputError, PleuraError
+
+NOT_WRITTEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +165,15 @@ def main(arguments: list[str] | None = None) -> None:
 
     Raises:
         SystemExit: always, with the status that the command's contract states; 2 for wrong usage, a
-            missing extra, or a configuration, model or data set that cannot be used.
+            missing extra, or a configuration, model or data set that cannot be used; 4 when results
+            cannot be written.
     """
+    prepare_stdout()
     try:
         app(args=arguments, prog_name="pleura")
+    except OutputError as error:
+        complain(error)
+        sys.exit(NOT_WRITTEN)
     except PleuraError as error:
         complain(error)
         sys.exit(2)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pleura.cli.console import DISCLAIMER, HEADER, Tally, complain, say, table_line
+from pleura.cli.console import DISCLAIMER, HEADER, Tally, complain, prepare_stdout, table_line
+from pleura.cli.results import Shown, check_paths, open_folder, stated_when_not_written
 from pleura.errors import ModelError
 
 if TYPE_CHECKING:
@@ -39,34 +40,35 @@ def predict(
 ) -> None:
     """Judge radiographs: probability, finding and mask of pneumothorax.
 
-    Exit status: 0 all predicted; 1 some refused or failed; 2 wrong usage; 3 nothing predicted.
+    Exit status: 0 all predicted; 1 some refused or failed; 2 wrong usage; 3 nothing predicted; 4
+    results cannot be written.
     """
     from pleura.io import discover
-    from pleura.outputs import OutputFolder, json_line
+    from pleura.outputs import json_line, places_in
 
     formats = _formats(write, output)
+    taken = () if output is None else places_in(output)
+    check_paths(paths, taken)
     predictor = _load(model, operating_point, threads)
+    prepare_stdout(utf_8=jsonl)
     line_of = json_line if jsonl else table_line
     tally = Tally()
     with ExitStack() as stack:
         advance = stack.enter_context(_progress(jsonl))
         folder = None
         if output is not None:
-            try:
-                folder = stack.enter_context(OutputFolder(output, formats))
-            except OSError as error:
-                raise typer.BadParameter(
-                    f"cannot write to {output}: {error.strerror}", param_hint="-o"
-                ) from error
+            stack.enter_context(stated_when_not_written())  # around the closing, too
+            folder = stack.enter_context(open_folder(output, formats))
+        show = Shown(quiet_when_gone=folder is not None)
         if not jsonl:
-            say(HEADER)
-        for result in predictor.predict_many(discover(paths)):
+            show(HEADER)
+        for result in predictor.predict_many(discover(paths, leave_out=taken)):
             tally.add(result)
             if folder is not None:
                 folder.write(result)
-            say(line_of(result))
+            show(line_of(result))
             advance(str(tally))
-    _finish(tally, predictor, output, to_stderr=jsonl)
+    _finish(tally, predictor, output, to_stderr=jsonl or show.gone)
     raise typer.Exit(tally.exit_status)
 
 
@@ -113,7 +115,7 @@ def _finish(tally: Tally, predictor: "Predictor", output: Path | None, to_stderr
     model = f"Model {predictor.model.name} {predictor.model.version}"
     typer.echo(f"{tally}.", err=to_stderr)
     typer.echo(
-        f"{model}, operating point '{point.name}' (>= {point.threshold:.3f}). {DISCLAIMER}",
+        f"{model}, operating point '{point.name}' (>= {point.threshold:.6g}). {DISCLAIMER}",
         err=to_stderr,
     )
     if output is not None:
@@ -134,7 +136,7 @@ def _progress(jsonl: bool) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(
         *columns,
-        console=Console(stderr=True),
+        console=Console(stderr=True, soft_wrap=True),
         transient=True,
         redirect_stdout=shared,
         redirect_stderr=False,

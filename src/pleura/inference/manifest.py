@@ -152,7 +152,7 @@ class Manifest(_Frozen):
         Raises:
             ModelError: the model has no operating point of that name.
         """
-        wanted = name or self.default_operating_point
+        wanted = self.default_operating_point if name is None else name
         for point in self.operating_points:
             if point.name == wanted:
                 return point
@@ -173,6 +173,8 @@ class Manifest(_Frozen):
             raise ModelError(
                 f"There is no {MANIFEST_NAME} in the model folder {folder}."
             ) from error
+        except OSError as error:
+            raise ModelError(f"The manifest {path} cannot be read: {error.strerror}.") from error
         except ValidationError as error:
             raise ModelError(f"The manifest {path} is not valid: {error}") from error
 

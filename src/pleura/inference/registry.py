@@ -74,10 +74,17 @@ def find_model(name_or_path: str | Path | None = None, weights: Path | None = No
     path = Path(name_or_path)
     if path.name == MANIFEST_NAME:
         path = path.parent
-    if (path / MANIFEST_NAME).is_file():
+    if _holds_manifest(path):
         return path
     known = ", ".join(model.name for model in models) or "none"
     raise ModelError(
         f"There is no installed model and no model folder named '{name_or_path}'.",
         f"Installed: {known}. A model folder holds a {MANIFEST_NAME}.",
     )
+
+
+def _holds_manifest(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST_NAME).is_file()
+    except OSError as error:  # not permitted, or no name that a file system takes
+        raise ModelError(f"The model folder {folder} cannot be read: {error.strerror}.") from error

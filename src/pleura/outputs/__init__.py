@@ -4,7 +4,7 @@ from pleura.outputs.json_lines import JsonLinesWriter
 from pleura.outputs.overlay import DISCLAIMER, OverlayWriter, draw_overlay, encode_png
 from pleura.outputs.record import PredictionRecord, RefusalRecord, json_line, record_of
 from pleura.outputs.table import CsvWriter
-from pleura.outputs.writers import FORMATS, OutputFolder, ResultWriter
+from pleura.outputs.writers import FORMATS, OutputFolder, ResultWriter, places_in
 
 __all__ = [
     "DISCLAIMER",
@@ -19,5 +19,6 @@ __all__ = [
     "draw_overlay",
     "encode_png",
     "json_line",
+    "places_in",
     "record_of",
 ]

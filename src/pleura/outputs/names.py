@@ -4,12 +4,15 @@ import re
 from hashlib import blake2b
 
 from pleura.inference.prediction import Prediction, Refusal, Result
+from pleura.io import ARCHIVE_SUFFIXES
 
 # Only these endings are cut off: a file named by its UID has dots, but no suffix.
 IMAGE_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
-MAX_STEM = 120
+MAX_STEM_BYTES = 180
+"""File systems allow 255 bytes a name; a hash and a suffix come after the stem."""
 _UNSAFE = re.compile(r"[^\w.-]+")
-_SEPARATORS = re.compile(r"[/\\#]+")
+_SEPARATORS = re.compile(r"[/\\]+")
+_ARCHIVE = re.compile(rf"^.*({'|'.join(map(re.escape, ARCHIVE_SUFFIXES))})#", re.IGNORECASE)
 
 
 def input_name(result: Result) -> str:
@@ -20,7 +23,7 @@ def input_name(result: Result) -> str:
 
 def stem_of(name: str) -> str:
     """The last part of an input's name (path, or archive#member), without an image suffix."""
-    last = _SEPARATORS.split(name.rstrip("/\\#"))[-1]
+    last = _ARCHIVE.sub("", _SEPARATORS.split(name.rstrip("/\\"))[-1])
     for suffix in IMAGE_SUFFIXES:
         if last.lower().endswith(suffix) and len(last) > len(suffix):
             return last[: -len(suffix)]
@@ -46,7 +49,8 @@ class FileNamer:
 
     def name(self, full_name: str) -> str:
         """A new file name, without a suffix, for an input's full name."""
-        stem = _UNSAFE.sub("_", stem_of(full_name)).strip("._")[:MAX_STEM] or "image"
+        safe = _UNSAFE.sub("_", stem_of(full_name)).strip("._")
+        stem = safe.encode()[:MAX_STEM_BYTES].decode(errors="ignore") or "image"
         candidate, attempt = stem, 0
         while candidate.casefold() in self._taken:
             text = f"{full_name}\0{attempt}".encode()

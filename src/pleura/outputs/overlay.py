@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pleura.inference.prediction import Prediction, Refusal, Result
 from pleura.outputs.caption import Colour, burn_in
+from pleura.outputs.decimals import decimals_for
 from pleura.outputs.names import FileNamer, input_name
 
 FOLDER_NAME = "overlays"
@@ -27,9 +28,10 @@ def caption_of(prediction: Prediction) -> tuple[str, str, str]:
     finding = "Pneumothorax" if prediction.present else "No pneumothorax found"
     sign = ">=" if prediction.present else "<"
     name = point.name.encode("ascii", "replace").decode("ascii")
+    decimals = decimals_for(prediction.probability, point.threshold, least=2)
     return (
-        f"{finding}: probability {prediction.probability:.2f}",
-        f"{sign} {point.threshold:.2f}, operating point '{name}'",
+        f"{finding}: probability {prediction.probability:.{decimals}f}",
+        f"{sign} {point.threshold:.{decimals}f}, operating point '{name}'",
         DISCLAIMER,
     )
 

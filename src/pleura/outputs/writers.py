@@ -7,8 +7,11 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from pleura.inference.prediction import Result
+from pleura.outputs.json_lines import FILE_NAME as JSON_LINES
 from pleura.outputs.json_lines import JsonLinesWriter
+from pleura.outputs.overlay import FOLDER_NAME as OVERLAYS
 from pleura.outputs.overlay import OverlayWriter
+from pleura.outputs.table import FILE_NAME as TABLE
 from pleura.outputs.table import CsvWriter
 
 
@@ -29,10 +32,15 @@ FORMATS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyTyp
 )
 
 
-class OutputFolder:
-    """A folder that takes results in several formats; constant memory for any number of them.
+def places_in(folder: Path) -> tuple[Path, ...]:
+    """Where results stand in an output folder, whichever formats a run asks for."""
+    return tuple(folder / name for name in (JSON_LINES, TABLE, OVERLAYS))
 
-    Use as a context manager.
+
+class OutputFolder:
+    """A folder that takes results in several formats, one at a time.
+
+    Use as a context manager. Tables of an earlier run are replaced, and pictures of the same names.
 
     Args:
         folder: made when it does not exist.
@@ -49,18 +57,21 @@ class OutputFolder:
         if unknown:
             raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
         folder.mkdir(parents=True, exist_ok=True)
-        self._writers: list[ResultWriter] = []
+        writers: list[ResultWriter] = []
         with ExitStack() as stack:
-            for name in names:
+            # Last first: if the folder of the pictures cannot be made, no table was emptied; and a
+            # result's line stands in the table when its picture is there.
+            for name in reversed(names):
                 writer = FORMATS[name](folder)
                 stack.callback(writer.close)
-                self._writers.append(writer)
+                writers.append(writer)
             self._closing = stack.pop_all()
+        self._writers = tuple(writers)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files and folders that are written."""
-        return tuple(writer.path for writer in self._writers)
+        return tuple(writer.path for writer in reversed(self._writers))
 
     def write(self, result: Result) -> None:
         """Write one result in every format."""
