@@ -242,3 +242,17 @@ def test_the_command_writes_the_folder_and_says_what_was_measured(run, tmp_path,
     assert (manifest.name, manifest.flip_average) == ("mine", True)
     for wanted in ("mine 1 written", "balanced", "held_out_auc", "not a medical device"):
         assert wanted in said
+
+
+def test_the_share_of_the_mask_in_the_logit_may_be_chosen_after_training(run, tmp_path, data):
+    manifest = export_run(run, tmp_path / "m", ExportOptions(mask_evidence=0.5))
+    assert manifest.training["network"]["options"]["mask_evidence"] == 0.5
+    network = load_network(run, load_config(run / "config.yaml"), "best")
+    network.mask_evidence = 0.5
+    radiograph = read_radiograph(next(data.glob("*.png")))
+    image, _ = prepare(radiograph, manifest.preprocessing)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(image)).logit.item()
+    raw = Predictor.load(tmp_path / "m", threads=1).predict_raw(radiograph)
+    assert raw.logit == pytest.approx(expected, abs=1e-3)
+    assert raw.network_map is not None

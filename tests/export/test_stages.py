@@ -32,9 +32,23 @@ def test_two_stages_are_the_network_and_pass_no_feature_that_nobody_needs(output
     assert [96 // feature.shape[2] for feature in features] == strides
 
 
-def test_a_network_without_a_logit_cannot_judge():
+def test_where_the_mask_is_evidence_the_classifier_holds_the_decoder():
+    network = joint(2, mask_evidence=0.6)
+    stages = cut(network)
+    assert stages.features == ("decoded",)
+    image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = network(image)
+        logit, decoded = stages.classifier(image)
+        mask_logits = stages.segmenter(decoded)
+    assert torch.equal(logit, whole.logit)
+    assert torch.equal(mask_logits, whole.mask_logits)
+
+
+@pytest.mark.parametrize("mask_evidence", [0.0, 0.6])
+def test_a_network_without_a_logit_cannot_judge(mask_evidence):
     with pytest.raises(ModelError, match="no image-level head") as caught:
-        cut(joint(image_head=False))
+        cut(joint(image_head=False, mask_evidence=mask_evidence))
     assert "image_head: true" in caught.value.hint
 
 

@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from network_tester import NetworkTester
 
 from pleura.models.unet import UNet
+from pleura.models.unet.model import EVIDENCE_FLOOR, mask_evidence_logit
 
 WIDTHS = {4: (32, 24, 16), 2: (32, 24, 16, 12), 1: (32, 24, 16, 12, 8)}
 
@@ -16,9 +19,20 @@ def _options(encoder, output_stride, image_head=True):
     }
 
 
-class TestEfficientNetAtAQuarter(NetworkTester):
-    """The embedded model's network."""
+class TestTheEmbeddedModelsNetwork(NetworkTester):
+    name = "unet"
+    options = {
+        "encoder": "efficientnetv2_b0",
+        "decoder_widths": [128, 64, 48, 32],
+        "output_stride": 2,
+        "image_head": True,
+        "mask_evidence": 0.67,
+    }
+    output_stride = 2
+    parameters = 6_386_866
 
+
+class TestEfficientNetAtAQuarter(NetworkTester):
     name = "unet"
     options = {
         "encoder": "efficientnetv2_b0",
@@ -72,6 +86,7 @@ class TestMobileNetAtFullSize(NetworkTester):
     ("options", "message"),
     [
         ({"encoder": "vgg"}, "unknown encoder 'vgg'"),
+        ({"mask_evidence": 1.0}, "mask_evidence must lie in"),
         ({"output_stride": 8}, "output_stride must be 1, 2 or 4"),
         ({"output_stride": 1, "decoder_widths": (64, 32)}, "needs 5 decoder widths"),
     ],
@@ -94,3 +109,35 @@ def test_a_skip_connection_carries_what_the_bottleneck_has_lost():
         for level in range(5):
             changed = [f + 1 if number == level else f for number, f in enumerate(features)]
             assert not torch.equal(network.decoder(changed), plain), f"level {level} has no effect"
+
+
+def test_the_evidence_of_a_mask_is_the_mean_of_its_highest_probabilities():
+    generator = torch.Generator().manual_seed(4)
+    mask_logits = 3 * torch.randn(3, 1, 40, 50, generator=generator)
+    evidence = mask_evidence_logit(mask_logits)
+    assert evidence.shape == (3, 1)
+    for image, given in zip(mask_logits.sigmoid(), evidence, strict=True):
+        highest = sorted(image.flatten().tolist())[-6:]  # 0.3 % of 2,000
+        mean = sum(highest) / 6
+        assert given.item() == pytest.approx(math.log(mean / (1 - mean)), rel=1e-4)
+
+
+def test_the_evidence_of_an_extreme_mask_is_finite():
+    extreme = torch.stack([torch.full((1, 8, 8), value) for value in (-1e4, 1e4)])
+    bound = math.log((1 - EVIDENCE_FLOOR) / EVIDENCE_FLOOR)
+    torch.testing.assert_close(
+        mask_evidence_logit(extreme), torch.tensor([[-bound], [bound]]), rtol=1e-3, atol=0
+    )
+
+
+def test_evidence_adds_to_the_head_and_leaves_the_mask_alone():
+    torch.manual_seed(2)
+    plain = UNet("mobilenet_v2", WIDTHS[2]).eval()
+    weighing = UNet("mobilenet_v2", WIDTHS[2], mask_evidence=0.25).eval()
+    weighing.load_state_dict(plain.state_dict())
+    image = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        before, after = plain(image), weighing(image)
+    assert torch.equal(before.mask_logits, after.mask_logits)
+    expected = 0.75 * before.logit + 0.25 * mask_evidence_logit(before.mask_logits)
+    torch.testing.assert_close(after.logit, expected)
