@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from tiny_run import write_config
 
 from pleura.cli.main import main
+from tiny_run import write_config
 
 
 def _run(*arguments):

@@ -1,9 +1,9 @@
 import pytest
 import yaml
-from tiny_run import config, raw_config, write_config
 
 from pleura.errors import ConfigError
 from pleura.training.config import ScheduleConfig, load_config
+from tiny_run import config, raw_config, write_config
 
 
 @pytest.fixture
