@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     "outputs": (frozenset({"inference", "io", "masks", "radiograph"}), "base"),
     "losses": (frozenset(), "train"),
     "metrics": (frozenset({"inference"}), "train"),
-    "models": (frozenset({"errors"}), "train"),
+    "models": (frozenset({"errors", "inference"}), "train"),
     "data": (frozenset({"errors", "inference", "io", "masks"}), "train"),
     "training": (
         frozenset(

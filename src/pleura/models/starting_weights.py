@@ -6,10 +6,11 @@ from pathlib import Path
 from torch import nn
 
 from pleura.errors import ModelError
+from pleura.inference.manifest import sha256_of
 from pleura.models.chexnet.checkpoints import densenet_state
 from pleura.models.encoders import Encoder
 from pleura.models.outputs import Network
-from pleura.models.weights import LoadReport, file_sha256, fill, grey_kernels, read_checkpoint
+from pleura.models.weights import LoadReport, fill, grey_kernels, read_checkpoint
 
 RANDOM = LoadReport(source="random initialisation")
 _RUN_PREFIX = "network."  # of the parameters in the checkpoints of a training run
@@ -70,4 +71,4 @@ def _checked(report: LoadReport, path: Path) -> LoadReport:
             f"No tensor of the checkpoint {path.name} fits this network.",
             "Check that it belongs to the architecture that the configuration names.",
         )
-    return replace(report, sha256=file_sha256(path))
+    return replace(report, sha256=sha256_of(path))

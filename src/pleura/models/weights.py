@@ -3,7 +3,6 @@
 Nothing here executes code from a file: safetensors, or `torch.load(weights_only=True)`.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,12 +70,6 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             "Save its state dict alone: torch.save(model.state_dict(), path).",
         )
     return dict(state)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file that `read_checkpoint` has read, 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def grey_kernels(kernels: Tensor) -> Tensor:
