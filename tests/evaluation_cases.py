@@ -38,6 +38,8 @@ def made_cases(n: int = 120, seed: int = 0) -> pd.DataFrame:
             "age_years": np.where(np.arange(n) % 5 == 0, np.nan, generator.integers(5, 95, n)),
             "chest_tube": pd.array(np.where(label, np.arange(n) % 8 == 0, 0), dtype="Int8"),
             "label_source": "made",
+            "pixels_from": np.where(np.arange(n) % 2 == 0, "dicom", "png"),
+            "uncertainty": generator.uniform(0.0, 0.3, n),
             "ms_decode": generator.uniform(1, 2, n),
             "ms_total": generator.uniform(10, 20, n),
         }

@@ -128,6 +128,8 @@ def test_only_the_formats_asked_for(pleura, model_folder: Path, tmp_path: Path) 
     [
         (["--write", "json,seg", "-o", "OUT"], "no format 'seg'; there are: json, csv, png"),
         (["--write", "csv"], "-o DIR"),
+        (["--heatmap"], "-o DIR"),
+        (["--write", "heatmap", "-o", "OUT"], "no format 'heatmap'"),
         (["--write", ",", "-o", "OUT"], "names no format"),
         (["--operating-point", "fast"], "Use one of: balanced, sensitive"),
         (["--model", "nowhere"], "named 'nowhere'"),
@@ -261,6 +263,52 @@ def test_long_names_in_any_script_get_their_picture(
     run = pleura("predict", folder, "-o", tmp_path / "out", "--model", model_folder)
     assert run.status == 0
     assert len(list((tmp_path / "out" / "overlays").glob("*.png"))) == 2
+
+
+def test_heat_maps_are_written_below_the_operating_point_too(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    png(films / "a" / "same.png")
+    png(films / "b" / "same.png", box=(60, 40, 80, 60))  # air, but too little for the finding
+    (films / "notes.txt").write_text("not a radiograph")
+    run = pleura("predict", films, "-o", out, "--heatmap", "--model", model_folder)
+    assert run.status == 1
+    assert "2 predicted (1 with pneumothorax)" in run.out
+    maps = sorted((out / "heatmaps").iterdir())
+    assert [path.name for path in maps] == sorted(p.name for p in (out / "overlays").iterdir())
+    assert len(maps) == 2
+    for path in maps:
+        picture = cv2.imread(str(path))
+        assert picture.shape == (300, 240, 3)
+        assert np.ptp(picture[70, 50].astype(int)) > 50  # in colour where the air is
+    assert (out / "predictions.jsonl").exists()
+
+    again = pleura("predict", out, "-o", out, "--heatmap", "--model", model_folder)
+    assert again.status == 3  # heat maps are results, not inputs
+
+
+def test_heat_maps_come_beside_the_formats_asked_for_and_not_by_themselves(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    image, out = png(tmp_path / "one.png"), tmp_path / "out"
+    call = ("predict", image, "-o", out, "--write", "csv", "--model", model_folder)
+    assert pleura(*call).status == 0
+    assert not (out / "heatmaps").exists()
+    assert pleura(*call, "--heatmap").status == 0
+    assert sorted(path.name for path in out.iterdir()) == ["heatmaps", "predictions.csv"]
+
+
+def test_a_heat_map_that_cannot_be_written_is_status_4(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "heatmaps").mkdir(parents=True)
+    (tmp_path / "out" / "heatmaps" / "one.png.part").symlink_to("/dev/full")
+    image = png(tmp_path / "one.png")
+    run = pleura("predict", image, "-o", tmp_path / "out", "--heatmap", "--model", model_folder)
+    assert run.status == 4
+    assert "[output_error]" in run.err
+    assert not (tmp_path / "out" / "heatmaps" / "one.png").exists()
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence(

@@ -15,7 +15,7 @@ from pleura.cli.main import app, main
 from pleura.data.columns import COLUMNS, conform
 from pleura.data.index import Index, read_index, write_index
 from pleura.errors import DataError
-from pleura.evaluation import Report, evaluate_model, select_rows
+from pleura.evaluation import Report, draw_thumbnails, evaluate_model, select_rows
 from pleura.evaluation.cases import predict_cases
 from pleura.evaluation.write import render_page
 from pleura.inference import Predictor
@@ -179,17 +179,63 @@ def test_the_page_opens_offline_with_its_pictures(written):
     _, folder = written
     page = (folder / "out" / "report.html").read_text()
     pictures = re.findall(r'src="([^"]*)"', page)
-    assert len(pictures) == len(list((folder / "out").glob("*.png"))) == 6
+    plots = {path.stem for path in (folder / "out").glob("*.png")}
+    assert {"roc", "precision_recall", "reliability", "decision_curve", "risk_coverage"} < plots
+    thumbnails = re.findall(r'<figure><img src="([^"]*)"', page)
+    assert len(pictures) == len(plots) + len(thumbnails)
     for picture in pictures:
         kind, _, data = picture.partition(",")
         assert kind == "data:image/png;base64"
         decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), 0)
         assert decoded.shape[0] > 200
-        assert decoded.std() > 1
+        # The made radiographs of normals are nearly black.
+        assert decoded.std() > (0 if picture in thumbnails else 1)
     assert "http" not in page
     sha256 = Predictor.load(folder / "tiny").model.sha256
     for wanted in ("not a medical device", sha256, "not_an_image", "pleura evaluate --model"):
         assert wanted in page
+
+
+def test_the_page_shows_the_worst_errors(written):
+    _, folder = written
+    page = (folder / "out" / "report.html").read_text()
+    worst = Report.model_validate_json((folder / "out" / "report.json").read_text()).figures
+    listed = [line for lines in worst.worst_errors for line in lines[1]]
+    assert len(re.findall("<figure>", page)) == len(listed) > 0
+
+
+def test_the_page_says_what_could_not_be_measured(written):
+    _, folder = written
+    figures = Report.model_validate_json((folder / "out" / "report.json").read_text()).figures
+    page = (folder / "out" / "report.html").read_text()
+    assert figures.selective.by_spread is None
+    assert "No order by spread: The model looks at one view" in page
+    assert figures.chest_tube_question.text in page
+    assert "cannot be answered on this split" in page
+
+
+def test_the_spread_over_the_views_reaches_the_table(index, tmp_path):
+    model = write_model(tmp_path / "flipped", flip_average=True, lopsided=True)
+    cases = predict_cases(Predictor.load(model, threads=1), index, select_rows(index, "test").table)
+    known = cases[cases["status"] == "ok"]
+    assert known["uncertainty"].notna().all()
+    assert known["uncertainty"].max() > 0
+    assert cases[cases["status"] != "ok"]["uncertainty"].isna().all()
+
+
+def test_a_thumbnail_that_cannot_be_made_is_left_out(index, predictor, caplog):
+    report, _ = evaluate_model(predictor, index, "test", n_resamples=100, arguments=[])
+    worst = report.figures.worst_errors
+    assert {line.image_id for line in worst.masks} == {"finer-grid", "same-grid"}
+    whole = draw_thumbnails(predictor, index, worst)
+    assert set(whole) >= {"same-grid", "finer-grid"}
+    (index.root / "images" / "same-grid.png").unlink()
+    left = draw_thumbnails(predictor, index, worst)
+    assert set(whole) - set(left) == {"same-grid"}
+    assert "no thumbnail" in caplog.text
+    assert "same-grid" not in caplog.text
+    assert "<figure>" not in render_page(report, {})
+    assert render_page(report, {}, left).count("<figure>") == len(left)
 
 
 def test_what_data_say_is_escaped(index, predictor):

@@ -76,6 +76,7 @@ def test_below_the_operating_point_all_is_empty_and_the_segmenter_rests(
     assert not prediction.present
     assert not prediction.mask.any()
     assert not prediction.probability_map.any()
+    assert not prediction.segmented
     assert prediction.regions == ()
     assert prediction.timings_ms[Stage.SEGMENT] == 0.0
 
@@ -87,6 +88,7 @@ def test_always_segment_gives_the_map_but_no_mask(model_folder: Path) -> None:
     assert not prediction.present
     assert prediction.probability_map[60:80, 40:60].max() > 0.5
     assert not prediction.mask.any()
+    assert prediction.segmented
     assert prediction.timings_ms[Stage.SEGMENT] > 0.0
 
 
@@ -145,6 +147,40 @@ def test_flip_averaging_equals_the_mean_of_two_runs(tmp_path: Path) -> None:
     expected = (there.network_map + back.network_map[:, ::-1]) / 2
     assert averaged.network_map == pytest.approx(expected, abs=1e-6)
     assert not np.allclose(there.network_map, expected, atol=1e-3)
+
+
+def test_uncertainty_is_the_spread_of_the_calibrated_views(tmp_path: Path) -> None:
+    calibration = Calibration(method="platt", slope=0.5, intercept=-1.0)
+    folder = write_model(tmp_path / "m", lopsided=True, flip_average=True, calibration=calibration)
+    picture = radiograph(SIZE, SIZE, (10, 8, 26, 20))  # on the network's own grid
+    there, back = (
+        1.0
+        / (
+            1.0
+            + math.exp(
+                -(0.5 * (GAIN * float((weights(lopsided=True) * view).mean()) + OFFSET) - 1.0)
+            )
+        )
+        for view in (picture.pixels, picture.pixels[:, ::-1])
+    )
+    assert abs(there - back) > 0.1
+
+    predictor = Predictor.load(folder)
+    raw = predictor.predict_raw(picture)
+
+    assert raw.uncertainty == pytest.approx(abs(there - back) / 2, abs=1e-5)
+    assert predictor.decide(raw).uncertainty == raw.uncertainty
+    assert predictor.predict(picture).uncertainty == raw.uncertainty
+
+
+def test_views_that_agree_have_no_spread_and_a_single_view_says_nothing_of_it(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    both = Predictor.load(write_model(tmp_path / "both", flip_average=True))
+    assert both.predict(radiograph()).uncertainty == pytest.approx(0.0, abs=1e-6)
+    single = Predictor.load(model_folder)
+    assert single.predict(radiograph()).uncertainty is None
+    assert single.predict_raw(radiograph()).uncertainty is None
 
 
 def test_two_runs_give_the_same_bits(model_folder: Path) -> None:

@@ -81,10 +81,12 @@ def test_caption_says_what_when_and_that_it_is_research_software(model_folder: P
     assert caption_of(positive) == (
         f"Pneumothorax: probability {positive.probability:.2f}",
         ">= 0.50, operating point 'balanced'",
-        "Research software - not for diagnosis",
+        "Research software, not a medical device.",
     )
     assert caption_of(negative)[0].startswith("No pneumothorax found: probability 0.")
     assert caption_of(negative)[1].startswith("< 0.50")
+    spread = replace(positive, uncertainty=0.0523)
+    assert caption_of(spread)[0] == f"{caption_of(positive)[0]}, spread of views 0.05"
 
 
 def named(prediction: Prediction, source: str) -> Prediction:

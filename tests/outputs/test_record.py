@@ -44,6 +44,7 @@ def test_a_prediction_has_the_fields_of_the_contract_in_their_order(positive: Pr
         "status",
         "finding",
         "probability",
+        "uncertainty",
         "present",
         "operating_point",
         "mask",
@@ -56,6 +57,7 @@ def test_a_prediction_has_the_fields_of_the_contract_in_their_order(positive: Pr
     assert (record["input"], record["sop_instance_uid"]) == ("a/b.dcm", "1.2.3")
     assert (record["status"], record["finding"]) == ("ok", "pneumothorax")
     assert record["probability"] == pytest.approx(positive.probability, abs=1e-6)
+    assert record["uncertainty"] is None
     assert record["present"] is True
     assert record["operating_point"] == {
         "name": "balanced",
@@ -79,6 +81,19 @@ def test_a_prediction_has_the_fields_of_the_contract_in_their_order(positive: Pr
     assert list(record["model"]) == ["name", "version", "sha256"]
     stages = ["decode", "preprocess", "classify", "segment", "postprocess", "total"]
     assert list(record["timings_ms"]) == stages
+
+
+def test_the_spread_of_the_views_stands_in_record_and_row(
+    tmp_path: Path, positive: Prediction
+) -> None:
+    spread = replace(positive, uncertainty=0.01234567)
+    assert json.loads(json_line(spread))["uncertainty"] == 0.012346
+    with OutputFolder(tmp_path, ["csv"]) as folder:
+        folder.write(spread)
+        folder.write(positive)
+        folder.write(REFUSAL)
+    with (tmp_path / "predictions.csv").open(newline="") as stream:
+        assert [row["uncertainty"] for row in csv.DictReader(stream)] == ["0.012346", "", ""]
 
 
 def test_a_negative_has_no_mask_and_no_area_in_millimetres_without_spacing(
@@ -124,15 +139,16 @@ def test_csv_has_the_columns_of_the_submission_and_a_row_each(
         "present",
         "status",
         "error_code",
+        "uncertainty",
     ]
     assert first[0] == "1.2.3"
     assert np.array_equal(decode(first[1], (300, 240)), positive.mask)
     assert float(first[2]) == pytest.approx(positive.probability, abs=1e-6)
-    assert first[3:] == ["1", "ok", ""]
-    assert second == ["b.txt", "", "", "", "refused", "not_an_image"]
+    assert first[3:] == ["1", "ok", "", ""]
+    assert second == ["b.txt", "", "", "", "refused", "not_an_image", ""]
     assert third[:2] == ["1.2.840.99", "-1"]
-    assert third[3:] == ["0", "ok", ""]
-    assert fourth == ["c", "", "", "", "failed", "internal_error"]
+    assert third[3:] == ["0", "ok", "", ""]
+    assert fourth == ["c", "", "", "", "failed", "internal_error", ""]
 
 
 def test_lines_are_on_disk_as_soon_as_they_are_written(
@@ -151,5 +167,5 @@ def test_lines_are_on_disk_as_soon_as_they_are_written(
 
 
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'dcm'; known: json, csv, png"):
+    with pytest.raises(ValueError, match=r"'dcm'; known: json, csv, png, heatmap"):
         OutputFolder(tmp_path, ["json", "dcm"])

@@ -32,6 +32,9 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Draws of every bootstrap.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    thumbnails: Annotated[
+        bool, typer.Option(help="Show the images of the worst errors on the page.")
+    ] = True,
 ) -> None:
     """Judge a split, and write figures with intervals, plots and a page that opens offline.
 
@@ -47,7 +50,7 @@ def evaluate(
     )
 
     from pleura.data.index import read_index
-    from pleura.evaluation import evaluate_model, write_report
+    from pleura.evaluation import draw_thumbnails, evaluate_model, write_report
     from pleura.inference import Predictor
 
     index = read_index(data, root)
@@ -69,7 +72,9 @@ def evaluate(
             seed=seed,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    page = write_report(report, cases, output)
+    worst = report.figures.worst_errors
+    pictures = draw_thumbnails(predictor, index, worst) if thumbnails else None
+    page = write_report(report, cases, output, pictures)
     for line in _lines(report):
         say(line)
     say(f"Wrote {page}")
@@ -84,7 +89,8 @@ def _lines(report: "Report") -> list[str]:
         f"{report.provenance.model_name} {report.provenance.model_version} on "
         f"'{report.provenance.split}': {counts.evaluated} images, {counts.positives} positive, "
         f"{counts.not_predicted} without a prediction",
-        f"AUC                     {estimate_text(figures.discrimination.auc)}",
+        f"AUC, DeLong             {estimate_text(figures.discrimination.auc)}",
+        f"AUC, by patients        {estimate_text(figures.discrimination.auc_clustered)}",
         f"average precision       {estimate_text(figures.discrimination.average_precision)}",
         f"Dice, positives         {estimate_text(figures.segmentation.dice_positives)}",
     ]
@@ -97,4 +103,13 @@ def _lines(report: "Report") -> list[str]:
             f"  Dice, kaggle          {estimate_text(point.dice_kaggle)}",
             f"  normals with a mask   {estimate_text(point.normals_with_mask)}",
         ]
+    if figures.selective is not None:
+        spread = figures.selective.by_spread
+        lines += [
+            "error rate, most doubtful cases set aside (area under risk and coverage)",
+            f"  by margin             {estimate_text(figures.selective.by_margin.area)}",
+            f"  by spread             {estimate_text(spread.area if spread else None)}",
+        ]
+    if figures.chest_tube_question is not None:
+        lines.append(f"chest tube: {figures.chest_tube_question.text}")
     return [*lines, report.disclaimer]

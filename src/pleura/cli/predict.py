@@ -34,6 +34,13 @@ def predict(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of a network run.")] = None,
+    heatmap: Annotated[
+        bool,
+        typer.Option(
+            "--heatmap",
+            help="Also write heat maps of the segmentation network, of each radiograph. Needs -o.",
+        ),
+    ] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object a line on stdout.")
     ] = False,
@@ -46,7 +53,7 @@ def predict(
     from pleura.io import discover
     from pleura.outputs import json_line, places_in
 
-    formats = _formats(write, output)
+    formats = _formats(write, heatmap, output)
     taken = () if output is None else places_in(output)
     check_paths(paths, taken)
     predictor = _load(model, operating_point, threads)
@@ -62,7 +69,8 @@ def predict(
         show = Shown(quiet_when_gone=folder is not None)
         if not jsonl:
             show(HEADER)
-        for result in predictor.predict_many(discover(paths, leave_out=taken)):
+        sources = discover(paths, leave_out=taken)
+        for result in predictor.predict_many(sources, always_segment=heatmap):
             tally.add(result)
             if folder is not None:
                 folder.write(result)
@@ -72,23 +80,30 @@ def predict(
     raise typer.Exit(tally.exit_status)
 
 
-def _formats(write: str | None, output: Path | None) -> tuple[str, ...]:
+def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str, ...]:
     """The formats that were asked for; exits with status 2 for one that does not exist."""
-    from pleura.outputs import FORMATS
+    from pleura.outputs import FORMATS, HEATMAP
 
-    if write is None:
-        return tuple(FORMATS)
     if output is None:
-        raise typer.BadParameter("needs a folder to write to: give -o DIR", param_hint="--write")
+        for option, given in (("--write", write is not None), ("--heatmap", heatmap)):
+            if given:
+                raise typer.BadParameter(
+                    "needs a folder to write to: give -o DIR", param_hint=option
+                )
+    names = tuple(FORMATS) if write is None else _named(write, tuple(FORMATS))
+    return (*names, HEATMAP) if heatmap else names
+
+
+def _named(write: str, known: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip().lower() for name in write.split(",") if name.strip())
     for name in names:
-        if name not in FORMATS:
+        if name not in known:
             raise typer.BadParameter(
-                f"there is no format '{name}'; there are: {', '.join(FORMATS)}",
+                f"there is no format '{name}'; there are: {', '.join(known)}",
                 param_hint="--write",
             )
     if not names:
-        raise typer.BadParameter(f"names no format; there are: {', '.join(FORMATS)}")
+        raise typer.BadParameter(f"names no format; there are: {', '.join(known)}")
     return names
 
 

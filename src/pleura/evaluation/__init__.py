@@ -1,12 +1,18 @@
 """Measuring a model: figures with intervals, calibration, operating points, subgroups, a report."""
 
-from pleura.evaluation.calibration import fit_platt
+from pleura.evaluation.calibration import (
+    choose_calibration,
+    fit_isotonic,
+    fit_platt,
+    fit_temperature,
+)
 from pleura.evaluation.cases import predict_cases, select_rows
 from pleura.evaluation.mask_rule import MaskRuleChoice, choose_mask_rule
 from pleura.evaluation.operating_points import choose_operating_points, measure_point
 from pleura.evaluation.report import Figures, Provenance, Report
 from pleura.evaluation.run import evaluate_model
 from pleura.evaluation.summarise import summarise
+from pleura.evaluation.thumbnails import draw_thumbnails
 from pleura.evaluation.write import write_report
 
 __all__ = [
@@ -14,10 +20,14 @@ __all__ = [
     "MaskRuleChoice",
     "Provenance",
     "Report",
+    "choose_calibration",
     "choose_mask_rule",
     "choose_operating_points",
+    "draw_thumbnails",
     "evaluate_model",
+    "fit_isotonic",
     "fit_platt",
+    "fit_temperature",
     "measure_point",
     "predict_cases",
     "select_rows",

@@ -88,7 +88,8 @@ def predict_cases(
 
     Returns:
         one row an image: image_id, group, status (`ok`, `refused`, `failed`), error_code,
-        error_message, label, logit, probability, dice, iou, true_area_fraction,
+        error_message, label, logit, probability, uncertainty (spread of the probability over the
+        views of the image, NaN for one view), dice, iou, true_area_fraction,
         predicted_area_fraction (of the forced mask), the columns of `CARRIED_COLUMNS`, and
         milliseconds by stage as `ms_decode` ... `ms_total`.
     """
@@ -130,6 +131,7 @@ def _what_is_known(row: dict[str, Any]) -> dict[str, Any]:
         "label": int(row["label"]),
         "logit": np.nan,
         "probability": np.nan,
+        "uncertainty": np.nan,
         "dice": np.nan,
         "iou": np.nan,
         "true_area_fraction": row["area_fraction"] if trusted else np.nan,
@@ -142,11 +144,12 @@ def _judge(predictor: Predictor, index: Index, row: dict[Any, Any]) -> dict[str,
         raise DataError("The index knows no file for this image.")
     raw = predictor.predict_raw(open_image(index.root, row["path"]))
     true = true_mask(row)
-    predicted = _forced_mask(predictor, raw, None if true is None else true.shape)
+    predicted = forced_mask(predictor, raw, None if true is None else true.shape)
     timings = predictor.decide(raw).timings_ms
     figures: dict[str, Any] = {
         "logit": raw.logit,
         "probability": raw.probability,
+        "uncertainty": np.nan if raw.uncertainty is None else raw.uncertainty,
         "predicted_area_fraction": float(predicted.mean()),
     }
     if true is not None:
@@ -156,10 +159,19 @@ def _judge(predictor: Predictor, index: Index, row: dict[Any, Any]) -> dict[str,
     return figures | {f"{LATENCY_PREFIX}{stage}": timings[stage] for stage in Stage}
 
 
-def _forced_mask(
+def forced_mask(
     predictor: Predictor, raw: RawPrediction, shape: tuple[int, ...] | None
 ) -> NDArray[np.bool_]:
-    """The segmenter's mask as if the finding were present, on the wanted grid or the file's."""
+    """The segmenter's mask as if the finding were present, on the wanted grid or the file's.
+
+    Args:
+        predictor: whose rule for masks decides.
+        raw: what it said, the segmenter run.
+        shape: rows and columns of the wanted grid; None for the file's own.
+
+    Raises:
+        ValueError: the segmenter was not run.
+    """
     if raw.network_map is None:
         raise ValueError("the segmenter was not run")
     probability_map = raw.letterbox.invert(raw.network_map)

@@ -14,6 +14,7 @@ from pleura.metrics import (
     AVERAGE_PRECISION,
     MEAN,
     RATIO,
+    RISK_COVERAGE_AREA,
     ROC_AUC,
     WeightedStatistic,
     bootstrap_interval,
@@ -141,6 +142,32 @@ class Cohort:
             return expected_calibration_error(probability, label, weights=weights)
 
         return self._bootstrap(error, self.probability, self.label, basic_within=(0.0, 1.0))
+
+    def risk_coverage_area(
+        self, wrong: NDArray[np.bool_], doubt: NDArray[np.float64]
+    ) -> Estimate | None:
+        """Area under the risk-coverage curve of an order by doubt (n,), interval by patients."""
+        return self._bootstrap(RISK_COVERAGE_AREA, wrong, doubt)
+
+    def risk_coverage_difference(
+        self,
+        wrong: NDArray[np.bool_],
+        first: NDArray[np.float64],
+        second: NDArray[np.float64],
+    ) -> Estimate | None:
+        """Area by the first doubt minus area by the second, on the same draws of patients."""
+
+        def difference(
+            errors: NDArray[np.bool_],
+            one: NDArray[np.float64],
+            other: NDArray[np.float64],
+            *,
+            weights: NDArray[np.float64],
+        ) -> NDArray[np.float64]:
+            area = RISK_COVERAGE_AREA.function
+            return area(errors, one, weights=weights) - area(errors, other, weights=weights)
+
+        return self._bootstrap(WeightedStatistic(difference), wrong, first, second)
 
     def share(
         self, outcomes: NDArray[np.bool_], among: NDArray[np.bool_] | None = None

@@ -1,12 +1,16 @@
 """Figures that hang on a threshold: decisions, and masks that are only shown above it."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from pleura.evaluation.cohort import Cohort, optional
-from pleura.evaluation.report import PointFigures
+from pleura.evaluation.report import PointFigures, PredictiveValues
 from pleura.inference.manifest import Estimate, OperatingPoint
-from pleura.metrics import confusion_matrix, proportion
+from pleura.metrics import confusion_matrix, predictive_values, proportion
+
+PREVALENCES = (0.01, 0.05, 0.1, 0.22)
 
 
 def point_figures(
@@ -29,6 +33,8 @@ def point_figures(
     kaggle = np.where(label, np.where(called, cohort.dice, 0.0), np.where(shown, 0.0, 1.0))
     right = (called & label).astype(np.float64)
     found, cleared = _as_negative(cases, point.threshold)
+    sensitivity = cohort.share(called, among=label)
+    specificity = cohort.share(~called, among=~label)
     return PointFigures(
         claimed=point,
         selected=selected,
@@ -36,10 +42,11 @@ def point_figures(
         false_positives=table.false_positives,
         false_negatives=table.false_negatives,
         true_negatives=table.true_negatives,
-        sensitivity=cohort.share(called, among=label),
-        specificity=cohort.share(~called, among=~label),
+        sensitivity=sensitivity,
+        specificity=specificity,
         precision=cohort.share(label, among=called),
         negative_predictive_value=cohort.share(~label, among=~called),
+        predictive_values=at_prevalences(sensitivity, specificity),
         f1=cohort.ratio(2 * right, called.astype(np.float64) + label),
         dice_positives=cohort.mean(np.where(called, cohort.dice, 0.0), among=has_mask),
         iou_positives=cohort.mean(np.where(called, cohort.iou, 0.0), among=has_mask),
@@ -48,6 +55,39 @@ def point_figures(
         sensitivity_not_predicted_as_negative=found,
         specificity_not_predicted_as_negative=cleared,
     )
+
+
+def at_prevalences(
+    sensitivity: Estimate | None, specificity: Estimate | None
+) -> tuple[PredictiveValues, ...]:
+    """Predictive values at each of `PREVALENCES`; empty when either share is unknown.
+
+    Both values rise with sensitivity and with specificity, so their low limits together give the
+    low limit and their high limits the high one. A predictive value can lie outside only when one
+    of the two shares does, and the other does not make up for it, so the interval is on the wide
+    side; unlike a bootstrap's it never has zero width.
+    """
+    if sensitivity is None or specificity is None:
+        return ()
+    found, cleared = sensitivity, specificity
+    rows = []
+    for prevalence in PREVALENCES:
+        middle, low, high = (
+            predictive_values(*pair, prevalence)
+            for pair in (
+                (found.value, cleared.value),
+                (found.low, cleared.low),
+                (found.high, cleared.high),
+            )
+        )
+        positive, negative = (
+            None
+            if math.isnan(value)
+            else Estimate(value=value, low=below, high=above, n=found.n + cleared.n)
+            for value, below, above in zip(middle, low, high, strict=True)
+        )
+        rows.append(PredictiveValues(prevalence=prevalence, positive=positive, negative=negative))
+    return tuple(rows)
 
 
 def _as_negative(cases: pd.DataFrame, threshold: float) -> tuple[Estimate | None, Estimate | None]:

@@ -7,7 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pleura.evaluation.cohort import Cohort
-from pleura.evaluation.report import Figures, Subgroup
+from pleura.evaluation.report import (
+    DISCLAIMER,
+    DecisionCurve,
+    Figures,
+    SelectiveFigures,
+    Subgroup,
+)
 from pleura.inference.manifest import Estimate
 from pleura.metrics import precision_recall_curve, roc_curve
 
@@ -29,6 +35,10 @@ def draw_all(cohort: Cohort, figures: Figures) -> dict[str, bytes]:
     plots["probabilities"] = draw_probabilities(cohort, figures)
     if figures.counts.positives_with_mask and "true_area_fraction" in cohort.table:
         plots["dice_by_size"] = draw_dice_by_size(cohort)
+    if figures.decision_curve is not None:
+        plots["decision_curve"] = draw_decision_curve(figures.decision_curve, figures)
+    if figures.selective is not None:
+        plots["risk_coverage"] = draw_risk_coverage(figures.selective)
     if any(group.auc for group in figures.subgroups):
         plots["subgroups"] = draw_subgroups(figures)
     return plots
@@ -58,7 +68,8 @@ def draw_roc(cohort: Cohort, figures: Figures) -> bytes:
         )
         axes.annotate(point.claimed.name, (x, y), (6, -11), textcoords="offset points", fontsize=8)
     if figures.discrimination.auc is not None:
-        axes.text(0.97, 0.04, f"AUC {_text(figures.discrimination.auc)}", ha="right", fontsize=9)
+        text = f"AUC {_text(figures.discrimination.auc)}, DeLong"
+        axes.text(0.97, 0.04, text, ha="right", fontsize=9)
     return _png(figure)
 
 
@@ -158,6 +169,66 @@ def draw_dice_by_size(cohort: Cohort) -> bytes:
     return _png(figure)
 
 
+def draw_decision_curve(curve: DecisionCurve, figures: Figures) -> bytes:
+    """Net benefit over thresholds, against treating all and treating nobody."""
+    figure, axes = _axes("Decision curve", "threshold probability", "net benefit", (6.4, 3.4))
+    thresholds = [point.threshold for point in curve.points]
+    benefits = [point.net_benefit for point in curve.points]
+    low, high = [each.low for each in benefits], [each.high for each in benefits]
+    axes.fill_between(thresholds, low, high, color=BLUE, alpha=0.15, linewidth=0)
+    axes.plot(thresholds, [each.value for each in benefits], color=BLUE, label="the model")
+    axes.plot(
+        thresholds,
+        [point.treat_all for point in curve.points],
+        color=ORANGE,
+        linestyle="--",
+        label="treat all",
+    )
+    axes.axhline(curve.treat_none, color=GREY, linestyle=":", label="treat none")
+    for point in figures.operating_points:
+        axes.axvline(point.claimed.threshold, color=GREY, linewidth=0.6, linestyle="--")
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(-0.25 * curve.prevalence, 1.05 * max(high))
+    axes.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
+def draw_risk_coverage(selective: SelectiveFigures) -> bytes:
+    """Error rate among the cases kept, by either measure of doubt."""
+    figure, axes = _axes(
+        "Setting doubtful cases aside", "share of cases kept", "error rate among them", (6.4, 3.4)
+    )
+    orders = [("margin to the threshold", selective.by_margin, BLUE)]
+    if selective.by_spread is not None:
+        orders.append(("spread over the views", selective.by_spread, ORANGE))
+    for name, order, colour in orders:
+        shown = [
+            (point.coverage, point.error_rate)
+            for point in order.points
+            if point.error_rate is not None
+        ]
+        shares, rates = [share for share, _ in shown], [rate for _, rate in shown]
+        low, high = [rate.low for rate in rates], [rate.high for rate in rates]
+        axes.fill_between(shares, low, high, color=colour, alpha=0.12, linewidth=0)
+        area = "" if order.area is None else f", AURC {_text(order.area)}"
+        axes.plot(
+            shares,
+            [rate.value for rate in rates],
+            color=colour,
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+            label=f"{name}{area}",
+        )
+    if selective.error_rate is not None:
+        rate = selective.error_rate.value
+        axes.axhline(rate, color=GREY, linewidth=0.8, linestyle=":", label=f"by chance {rate:.3f}")
+    axes.set_xlim(0.0, 1.02)
+    axes.set_ylim(bottom=0.0)
+    axes.legend(frameon=False, fontsize=7)
+    return _png(figure)
+
+
 def draw_subgroups(figures: Figures) -> bytes:
     """AUC of each subgroup with its interval, and the cohort's as a line."""
     rows: list[tuple[Subgroup, Estimate]] = [
@@ -207,6 +278,7 @@ def _text(estimate: Estimate) -> str:
 
 
 def _png(figure: Figure) -> bytes:
+    figure.supxlabel(DISCLAIMER, fontsize=6, color=GREY)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()

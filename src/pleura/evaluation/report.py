@@ -124,12 +124,29 @@ class Segmentation(_Frozen):
     iou_positives: Estimate | None
 
 
+class PredictiveValues(_Frozen):
+    """What a call means where another share of patients has the finding.
+
+    Attributes:
+        prevalence: share of positives.
+        positive, negative: predictive values by Bayes' rule; None where nothing is called so. Each
+            limit comes from the limits of sensitivity and specificity together, so the interval is
+            on the wide side. n counts the cases behind both.
+    """
+
+    prevalence: float
+    positive: Estimate | None
+    negative: Estimate | None
+
+
 class PointFigures(_Frozen):
     """Decisions and masks at one operating point.
 
     Attributes:
         claimed: the point as the manifest states it, with its own cohort.
         selected: the point that the evaluation was asked for.
+        precision, negative_predictive_value: at the cohort's own prevalence.
+        predictive_values: the same two at other prevalences.
         dice_positives, iou_positives: end to end: 0 for a positive that was missed.
         dice_kaggle: end to end over positives with a mask and all negatives; empty on empty = 1.
         normals_with_mask: share of negatives that were given a mask.
@@ -147,6 +164,7 @@ class PointFigures(_Frozen):
     specificity: Estimate | None
     precision: Estimate | None
     negative_predictive_value: Estimate | None
+    predictive_values: tuple[PredictiveValues, ...] = ()
     f1: Estimate | None
     dice_positives: Estimate | None
     iou_positives: Estimate | None
@@ -174,6 +192,94 @@ class Subgroup(_Frozen):
     sensitivity: Estimate | None
     specificity: Estimate | None
     dice_positives: Estimate | None
+
+
+class DecisionPoint(_Frozen):
+    """Net benefit of calling at a threshold, and of treating everybody."""
+
+    threshold: float
+    net_benefit: Estimate
+    treat_all: float
+
+
+class DecisionCurve(_Frozen):
+    """Decision curve analysis (Vickers and Elkin, 2006).
+
+    Attributes:
+        prevalence: of the cohort, at which all net benefits hold.
+        treat_none: net benefit of treating nobody, at every threshold.
+        points: by rising threshold; percentile bootstrap over patients, each point by itself.
+    """
+
+    prevalence: float
+    treat_none: float = 0.0
+    points: tuple[DecisionPoint, ...]
+
+
+class TubeQuestion(_Frozen):
+    """Does the model find the air, or the tube that treats it? Untreated against treated.
+
+    Attributes:
+        positives_without_tube, negatives_with_tube: cases on either side.
+        tube_unknown: cases of which nobody knows whether a tube is visible.
+        auc_value: positives without a tube against negatives with one; None when a side is empty.
+        auc: the same with DeLong's interval; None with fewer than two cases on a side.
+        auc_clustered: the same with a bootstrap interval over patients; None where undefined.
+        reliable: whether both sides are large enough for an answer.
+        text: the answer, or why there is none, in words.
+    """
+
+    positives_without_tube: Count
+    negatives_with_tube: Count
+    tube_unknown: Count
+    auc_value: float | None
+    auc: Estimate | None
+    auc_clustered: Estimate | None
+    reliable: bool
+    text: str
+
+
+class CoveragePoint(_Frozen):
+    """Decisions on the cases that are kept when the most doubtful are set aside.
+
+    Attributes:
+        coverage: share of cases that is kept; cases with equal doubt stand or fall together.
+        error_rate, sensitivity, specificity: among the kept; Wilson, widened for patients.
+    """
+
+    coverage: float
+    error_rate: Estimate | None
+    sensitivity: Estimate | None
+    specificity: Estimate | None
+
+
+class RiskCoverage(_Frozen):
+    """One order of setting cases aside; coverage falls from 1.
+
+    Attributes:
+        area: area under the risk-coverage curve (AURC), bootstrap over patients; lower is better.
+    """
+
+    area: Estimate | None
+    points: tuple[CoveragePoint, ...]
+
+
+class SelectiveFigures(_Frozen):
+    """What becomes of the error rate at the selected point when doubtful cases are set aside.
+
+    Attributes:
+        error_rate: of all cases, which is the expected area of an order by chance.
+        by_margin: set aside first: the probability nearest to the threshold, on the logit scale.
+        by_spread: set aside first: the views of one image disagree most; None without a spread.
+        area_difference: area by spread minus area by margin, from the same resamples.
+        spread_missing: why there is no spread; empty when there is one.
+    """
+
+    error_rate: Estimate | None
+    by_margin: RiskCoverage
+    by_spread: RiskCoverage | None
+    area_difference: Estimate | None
+    spread_missing: str
 
 
 class CaseLine(_Frozen):
@@ -206,7 +312,13 @@ class StageLatency(_Frozen):
 
 
 class Figures(_Frozen):
-    """Everything that follows from the table of cases."""
+    """Everything that follows from the table of cases.
+
+    Attributes:
+        decision_curve: None where a class is missing.
+        chest_tube_question: None when the table has no column `chest_tube`.
+        selective: None in reports of earlier versions.
+    """
 
     counts: Counts
     not_predicted: tuple[NotPredicted, ...]
@@ -216,6 +328,9 @@ class Figures(_Frozen):
     operating_points: tuple[PointFigures, ...]
     subgroups: tuple[Subgroup, ...]
     worst_errors: WorstErrors
+    decision_curve: DecisionCurve | None = None
+    chest_tube_question: TubeQuestion | None = None
+    selective: SelectiveFigures | None = None
     latency: tuple[StageLatency, ...]
     n_resamples: Count
     seed: int

@@ -11,14 +11,22 @@ from pleura.evaluation.cohort import Cohort
 from pleura.evaluation.report import Subgroup
 
 UNKNOWN = "unknown"
+TUBE_VISIBLE = "visible"
+TUBE_NONE = "none"
 AGE_EDGES = (0.0, 18.0, 40.0, 60.0, 80.0, np.inf)
 AGE_BANDS = ("0-17", "18-39", "40-59", "60-79", "80 and over")
-_TUBE = {1: "visible", 0: "none"}
+_TUBE = {1: TUBE_VISIBLE, 0: TUBE_NONE}
+_TEXT_COLUMNS = (
+    ("view", "view"),
+    ("sex", "sex"),
+    ("label source", "label_source"),
+    ("image source", "pixels_from"),
+)
 _Levels = Iterator[tuple[str, str, NDArray[np.bool_], Literal["own", "all"]]]
 
 
 def subgroup_figures(cohort: Cohort, threshold: float) -> tuple[Subgroup, ...]:
-    """View, sex, age band, chest tube, label source, and size of the true mask.
+    """View, sex, age band, chest tube, sources of label and image, and size of the true mask.
 
     An attribute that the table does not have is left out; a value that is not known makes a
     subgroup of its own. Subgroups of true positives alone (mask size, positives by chest tube) are
@@ -41,7 +49,7 @@ def tube_text(values: pd.Series) -> pd.Series:
 
 def _levels(cohort: Cohort) -> _Levels:
     table, label = cohort.table, cohort.label
-    for attribute, column in (("view", "view"), ("sex", "sex"), ("label source", "label_source")):
+    for attribute, column in _TEXT_COLUMNS:
         if column in table:
             yield from _by_text(attribute, table[column].fillna("").replace("", UNKNOWN))
     if "age_years" in table:

@@ -8,6 +8,7 @@ import pandas as pd
 from pleura.errors import DataError
 from pleura.evaluation.cases import LATENCY_PREFIX
 from pleura.evaluation.cohort import Cohort, optional
+from pleura.evaluation.decision_curve import decision_curve
 from pleura.evaluation.decisions import point_figures
 from pleura.evaluation.report import (
     CalibrationFigures,
@@ -21,7 +22,9 @@ from pleura.evaluation.report import (
     StageLatency,
     WorstErrors,
 )
+from pleura.evaluation.selective import selective_figures
 from pleura.evaluation.subgroups import subgroup_figures, tube_text
+from pleura.evaluation.tube import tube_question
 from pleura.inference import Stage
 from pleura.inference.manifest import Estimate, OperatingPoint
 from pleura.metrics import (
@@ -30,7 +33,7 @@ from pleura.metrics import (
     wilson_interval,
 )
 
-WORST_LISTED = 15
+WORST_LISTED = 12
 
 
 def summarise(
@@ -48,8 +51,9 @@ def summarise(
     Args:
         cases: columns image_id, group, status, label (0 or 1), probability, dice and iou of the
             forced mask (NaN without a true mask); and where known predicted_area_fraction,
-            true_area_fraction, view, sex, age_years, chest_tube, label_source, error_code,
-            error_message, `ms_` columns. See `pleura.evaluation.cases.predict_cases`.
+            true_area_fraction, view, sex, age_years, chest_tube, label_source, pixels_from,
+            uncertainty, error_code, error_message, `ms_` columns. See
+            `pleura.evaluation.cases.predict_cases`.
         operating_points: to measure.
         selected: name of the one that subgroups and lists of errors go by.
         calibrated_for: prevalence that the probabilities are meant for, if known.
@@ -79,6 +83,9 @@ def summarise(
         ),
         subgroups=subgroup_figures(cohort, point.threshold),
         worst_errors=_worst_errors(cohort, point.threshold),
+        decision_curve=decision_curve(cohort),
+        chest_tube_question=tube_question(cohort),
+        selective=selective_figures(cohort, point.threshold),
         latency=_latency(cohort.table),
         n_resamples=n_resamples,
         seed=seed,

@@ -20,13 +20,19 @@ _TEMPLATES = "templates"
 _PAGE_TEMPLATE = "report.html.j2"
 
 
-def write_report(report: Report, cases: pd.DataFrame, folder: Path) -> Path:
+def write_report(
+    report: Report,
+    cases: pd.DataFrame,
+    folder: Path,
+    thumbnails: Mapping[str, bytes] | None = None,
+) -> Path:
     """Write all files of an evaluation into a folder, and return the path of the page.
 
     Args:
         report: the figures.
         cases: the table that they come from.
         folder: is made when missing; files of an earlier evaluation are overwritten.
+        thumbnails: PNG bytes of the worst errors by image_id; None for a page without them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = report.model_dump_json(indent=2, by_alias=True)
@@ -36,16 +42,19 @@ def write_report(report: Report, cases: pd.DataFrame, folder: Path) -> Path:
     for name, picture in plots.items():
         (folder / f"{name}.png").write_bytes(picture)
     page = folder / PAGE_NAME
-    page.write_text(render_page(report, plots), encoding="utf-8")
+    page.write_text(render_page(report, plots, thumbnails), encoding="utf-8")
     return page
 
 
-def render_page(report: Report, plots: Mapping[str, bytes]) -> str:
+def render_page(
+    report: Report, plots: Mapping[str, bytes], thumbnails: Mapping[str, bytes] | None = None
+) -> str:
     """The report as one HTML page with its pictures inside; it loads nothing.
 
     Args:
         report: the figures.
         plots: PNG bytes by name.
+        thumbnails: PNG bytes of the worst errors by image_id, if there are any.
     """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -53,11 +62,18 @@ def render_page(report: Report, plots: Mapping[str, bytes]) -> str:
     environment.filters["estimate"] = estimate_text
     environment.filters["number"] = number_text
     source = files("pleura.evaluation") / _TEMPLATES / _PAGE_TEMPLATE
-    pictures = {name: base64.b64encode(data).decode("ascii") for name, data in plots.items()}
     template = environment.from_string(source.read_text(encoding="utf-8"))
     return template.render(
-        report=report, figures=report.figures, source=report.provenance, plots=pictures
+        report=report,
+        figures=report.figures,
+        source=report.provenance,
+        plots=_in_text(plots),
+        thumbnails=_in_text(thumbnails or {}),
     )
+
+
+def _in_text(pictures: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(data).decode("ascii") for name, data in pictures.items()}
 
 
 def estimate_text(estimate: Estimate | None, digits: int = 3) -> str:

@@ -54,10 +54,17 @@ class Prediction:
     Attributes:
         radiograph: what was judged.
         probability: calibrated probability of pneumothorax, in [0, 1].
+        uncertainty: how far the model's views of the image disagree: the population standard
+            deviation of their calibrated probabilities, in [0, 0.5]; None when the model judges a
+            single view. The views are the image and its mirror image, so with two views this is
+            half the distance between their probabilities. It is not a confidence interval, and
+            it cannot know an image that is unlike all that was trained on: the views may agree
+            and both be wrong.
         operating_point: the named point whose threshold decides `present`.
         mask: bool, (rows, columns) of the file; empty when not `present`.
         probability_map: float32 in [0, 1], (rows, columns) of the file: the segmentation network's
-            probability of air for each pixel; all zero where the network was not run.
+            probability of air for each pixel; all zero when not `segmented`.
+        segmented: the segmentation network was run, so that a zero of the map is its own word.
         regions: connected regions of `mask`, largest first.
         quality: the input gate's report.
         model: which model spoke.
@@ -66,9 +73,11 @@ class Prediction:
 
     radiograph: Radiograph
     probability: float
+    uncertainty: float | None
     operating_point: OperatingPoint
     mask: NDArray[np.bool_]
     probability_map: NDArray[np.float32]
+    segmented: bool
     regions: tuple[Region, ...]
     quality: QualityReport
     model: ModelReference

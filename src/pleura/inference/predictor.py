@@ -10,7 +10,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.inference.manifest import MANIFEST_NAME, Manifest, MaskRule, OperatingPoint, sha256_of
+from pleura.inference.manifest import (
+    MANIFEST_NAME,
+    Calibration,
+    Manifest,
+    MaskRule,
+    OperatingPoint,
+    sha256_of,
+)
 from pleura.inference.postprocess import calibrated_probability, mask_from_map
 from pleura.inference.prediction import (
     ModelReference,
@@ -40,6 +47,7 @@ class RawPrediction:
         letterbox: the way from the network's square back to the file's grid.
         logit: the classifier's number before calibration (mean over the views).
         probability: calibrated, in [0, 1].
+        uncertainty: as in `Prediction`.
         network_map: the segmenter's probability of air, float32 in [0, 1], (h, w) on the network's
             own grid; None when it was not run.
         timings_ms: milliseconds by stage name, up to here.
@@ -50,6 +58,7 @@ class RawPrediction:
     letterbox: Letterbox
     logit: float
     probability: float
+    uncertainty: float | None
     network_map: NDArray[np.float32] | None
     timings_ms: dict[str, float]
 
@@ -233,6 +242,7 @@ class Predictor:
         started = time.perf_counter()
         classified = self._session.classify(image)
         probability = calibrated_probability(classified.logit, self.manifest.calibration)
+        uncertainty = spread_of(classified.view_logits, self.manifest.calibration)
         timings[Stage.CLASSIFY] = _milliseconds_since(started)
 
         network_map = None
@@ -241,7 +251,14 @@ class Predictor:
             network_map = self._session.segment(classified)
             timings[Stage.SEGMENT] = _milliseconds_since(started)
         return RawPrediction(
-            radiograph, quality, letterbox, classified.logit, probability, network_map, timings
+            radiograph=radiograph,
+            quality=quality,
+            letterbox=letterbox,
+            logit=classified.logit,
+            probability=probability,
+            uncertainty=uncertainty,
+            network_map=network_map,
+            timings_ms=timings,
         )
 
     def _decide(self, raw: RawPrediction, point: OperatingPoint, rule: MaskRule) -> Prediction:
@@ -268,9 +285,11 @@ class Predictor:
         return Prediction(
             radiograph=raw.radiograph,
             probability=raw.probability,
+            uncertainty=raw.uncertainty,
             operating_point=point,
             mask=mask,
             probability_map=probability_map,
+            segmented=raw.network_map is not None,
             regions=regions,
             quality=quality,
             model=self.model,
@@ -284,6 +303,18 @@ class Predictor:
 _NO_PLACE = Notice(
     "finding_without_mask", "The finding is present, but no pixel reaches the mask's threshold."
 )
+
+
+def spread_of(view_logits: tuple[float, ...], calibration: Calibration) -> float | None:
+    """How far the views of one image lie apart.
+
+    Returns:
+        The population standard deviation of their calibrated probabilities, in [0, 0.5]; None for
+        a single view, which says nothing about a spread.
+    """
+    if len(view_logits) < 2:
+        return None
+    return float(np.std([calibrated_probability(logit, calibration) for logit in view_logits]))
 
 
 def _milliseconds_since(started: float) -> float:

@@ -29,11 +29,14 @@ class Classified:
     """What the classifier left behind for the segmenter.
 
     Attributes:
-        logit: before calibration; the mean over the views when the model averages flips.
+        logit: before calibration; the mean of `view_logits`.
+        view_logits: one for each view: the image, then its mirror image when the model averages
+            flips.
         tensors: `image` (n, 1, size, size) and the features that the segmenter asks for, by name.
     """
 
     logit: float
+    view_logits: tuple[float, ...]
     tensors: dict[str, NDArray[np.float32]]
 
 
@@ -79,7 +82,8 @@ class TwoStageSession:
         if not np.isfinite(logit):
             raise ModelError("The classifier gave no finite number.")
         features = dict(zip(self._features, outputs[1:], strict=True))
-        return Classified(logit, {IMAGE: batch, **features})
+        views = tuple(float(view) for view in outputs[0].ravel())
+        return Classified(logit, views, {IMAGE: batch, **features})
 
     def segment(self, classified: Classified) -> NDArray[np.float32]:
         """Run the segmenter on what the classifier left behind.

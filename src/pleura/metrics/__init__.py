@@ -5,9 +5,11 @@ from pleura.metrics.bootstrap import (
     AVERAGE_PRECISION,
     MEAN,
     RATIO,
+    RISK_COVERAGE_AREA,
     ROC_AUC,
     WeightedStatistic,
     bootstrap_interval,
+    bootstrap_means,
 )
 from pleura.metrics.calibration import (
     ReliabilityBins,
@@ -18,6 +20,11 @@ from pleura.metrics.calibration import (
     reliability_bins,
 )
 from pleura.metrics.confusion import ConfusionMatrix, confusion_matrix, confusion_matrix_at
+from pleura.metrics.decisions import (
+    net_benefit_of_all,
+    net_benefit_of_cases,
+    predictive_values,
+)
 from pleura.metrics.intervals import delong_interval, proportion, wilson_interval
 from pleura.metrics.overlap import EmptyConvention, dice, iou, mean_dice, mean_iou
 from pleura.metrics.ranking import (
@@ -28,11 +35,13 @@ from pleura.metrics.ranking import (
     roc_auc,
     roc_curve,
 )
+from pleura.metrics.selective import area_under_risk_coverage, kept_cases
 
 __all__ = [
     "AVERAGE_PRECISION",
     "MEAN",
     "RATIO",
+    "RISK_COVERAGE_AREA",
     "ROC_AUC",
     "ConfusionMatrix",
     "EmptyConvention",
@@ -42,8 +51,10 @@ __all__ = [
     "ReliabilityBins",
     "RocCurve",
     "WeightedStatistic",
+    "area_under_risk_coverage",
     "average_precision",
     "bootstrap_interval",
+    "bootstrap_means",
     "brier_score",
     "confusion_matrix",
     "confusion_matrix_at",
@@ -51,9 +62,13 @@ __all__ = [
     "dice",
     "expected_calibration_error",
     "iou",
+    "kept_cases",
     "mean_dice",
     "mean_iou",
+    "net_benefit_of_all",
+    "net_benefit_of_cases",
     "precision_recall_curve",
+    "predictive_values",
     "prevalence_weighted_mean",
     "prevalence_weights",
     "proportion",

@@ -1,21 +1,26 @@
 """Predictions in the formats that other programs and people read."""
 
+from pleura.outputs.heatmap import HeatmapWriter, draw_heatmap
 from pleura.outputs.json_lines import JsonLinesWriter
-from pleura.outputs.overlay import DISCLAIMER, OverlayWriter, draw_overlay, encode_png
+from pleura.outputs.overlay import OverlayWriter, draw_overlay
+from pleura.outputs.pictures import DISCLAIMER, encode_png
 from pleura.outputs.record import PredictionRecord, RefusalRecord, json_line, record_of
 from pleura.outputs.table import CsvWriter
-from pleura.outputs.writers import FORMATS, OutputFolder, ResultWriter, places_in
+from pleura.outputs.writers import FORMATS, HEATMAP, OutputFolder, ResultWriter, places_in
 
 __all__ = [
     "DISCLAIMER",
     "FORMATS",
+    "HEATMAP",
     "CsvWriter",
+    "HeatmapWriter",
     "JsonLinesWriter",
     "OutputFolder",
     "OverlayWriter",
     "PredictionRecord",
     "RefusalRecord",
     "ResultWriter",
+    "draw_heatmap",
     "draw_overlay",
     "encode_png",
     "json_line",

@@ -12,6 +12,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SCALE_PER_PIXEL = 1.0 / 1200.0
 _MIN_SCALE, _MAX_SCALE = 0.3, 4.0
 _MAX_SHARE_OF_HEIGHT = 0.5
+_BAR_LINE = "0 1"  # takes the room of the colour scale's line
+_BAR_LENGTH = 10  # of the colour scale, in heights of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,10 @@ class _Layout:
 
 
 def burn_in(
-    picture: NDArray[np.uint8], lines: tuple[str, ...], colours: tuple[Colour, ...]
+    picture: NDArray[np.uint8],
+    lines: tuple[str, ...],
+    colours: tuple[Colour, ...],
+    scale: NDArray[np.uint8] | None = None,
 ) -> None:
     """Draw lines of text into the lower left corner, in place.
 
@@ -34,13 +39,21 @@ def burn_in(
         picture: uint8, (rows, columns, 3), blue-green-red.
         lines: ASCII text.
         colours: one for each line, blue-green-red.
+        scale: uint8, (n, 3): colours of a bar that stands above the lines, between 0 and 1, in the
+            colour of the last line; None for no bar.
     """
     rows, columns = picture.shape[:2]
     margin = max(2, round(0.015 * min(rows, columns)))
-    layouts = _fit(lines, columns - 2 * margin, rows)
+    above = () if scale is None else (_BAR_LINE,)
+    layouts = _fit((*above, *lines), columns - 2 * margin, rows)
     height = sum(len(layout.lines) * layout.line_height for layout in layouts)
     top = max(0, rows - margin - height)
     baseline = rows - margin - height - top
+    if scale is not None:
+        layout = layouts.pop(0)
+        baseline += layout.line_height
+        origin = (margin, baseline - layout.line_height // 4)
+        _draw_scale(picture[top:], scale, origin, layout, colours[-1])
     for layout, colour in zip(layouts, colours, strict=True):
         for text in layout.lines:
             baseline += layout.line_height
@@ -68,6 +81,28 @@ def _draw(
     below = picture[drawn].astype(np.float32) * shade
     ink = np.array(colour, dtype=np.float32)
     picture[drawn] = np.rint(below * (1.0 - cover) + ink * cover).astype(np.uint8)
+
+
+def _draw_scale(
+    picture: NDArray[np.uint8],
+    scale: NDArray[np.uint8],
+    origin: tuple[int, int],
+    layout: _Layout,
+    colour: Colour,
+) -> None:
+    """A bar in the colours of a scale, as high as a capital, with 0 before and 1 behind it."""
+    left, baseline = origin
+    digit = _width("0", layout.scale, layout.thickness)
+    gap = layout.line_height // 4
+    start = left + digit + gap
+    room = picture.shape[1] - left - digit - gap - start
+    length = max(1, min(_BAR_LENGTH * layout.line_height, room))
+    height = max(3, round(22 * layout.scale))
+    bar = cv2.resize(scale[None], (length, height), interpolation=cv2.INTER_LINEAR)
+    top = max(0, baseline - height)
+    picture[top:baseline, start : start + length] = bar[: baseline - top]
+    _draw(picture, "0", (left, baseline), layout, colour)
+    _draw(picture, "1", (start + length + gap, baseline), layout, colour)
 
 
 def _fit(lines: tuple[str, ...], width: int, rows: int) -> list[_Layout]:

@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.inference.prediction import Prediction, Refusal, Result
+from pleura.inference.prediction import Prediction
 from pleura.outputs.caption import Colour, burn_in
 from pleura.outputs.decimals import decimals_for
-from pleura.outputs.names import FileNamer, input_name
+from pleura.outputs.pictures import DISCLAIMER, PictureWriter, grey_picture
 
 FOLDER_NAME = "overlays"
-DISCLAIMER = "Research software - not for diagnosis"
 # Blue-green-red. Orange and grey keep apart for people who cannot tell red from green.
 CONTOUR: Colour = (0, 165, 255)
 NEGATIVE: Colour = (230, 230, 230)
@@ -23,17 +22,24 @@ TINT_SHARE = 0.22
 
 
 def caption_of(prediction: Prediction) -> tuple[str, str, str]:
-    """The three lines of text in the picture: finding, operating point, disclaimer."""
+    """The three lines of text in a picture: finding, operating point, disclaimer."""
     point = prediction.operating_point
     finding = "Pneumothorax" if prediction.present else "No pneumothorax found"
     sign = ">=" if prediction.present else "<"
     name = point.name.encode("ascii", "replace").decode("ascii")
     decimals = decimals_for(prediction.probability, point.threshold, least=2)
+    spread = prediction.uncertainty
+    views = "" if spread is None else f", spread of views {spread:.2f}"
     return (
-        f"{finding}: probability {prediction.probability:.{decimals}f}",
+        f"{finding}: probability {prediction.probability:.{decimals}f}{views}",
         f"{sign} {point.threshold:.{decimals}f}, operating point '{name}'",
         DISCLAIMER,
     )
+
+
+def colours_of(prediction: Prediction) -> tuple[Colour, Colour, Colour]:
+    """The colours of these three lines."""
+    return (CONTOUR if prediction.present else NEGATIVE, NEGATIVE, NEGATIVE)
 
 
 def draw_overlay(prediction: Prediction) -> NDArray[np.uint8]:
@@ -42,49 +48,23 @@ def draw_overlay(prediction: Prediction) -> NDArray[np.uint8]:
     Returns:
         uint8, (rows, columns, 3) of the file, blue-green-red as OpenCV has it.
     """
-    grey = np.rint(np.clip(prediction.radiograph.pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
-    picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    picture = grey_picture(prediction.radiograph)
     if prediction.mask.any():
         _tint(picture, prediction.mask)
         _outline(picture, prediction.mask)
-    finding = CONTOUR if prediction.present else NEGATIVE
-    burn_in(picture, caption_of(prediction), (finding, NEGATIVE, NEGATIVE))
+    burn_in(picture, caption_of(prediction), colours_of(prediction))
     return picture
 
 
-def encode_png(picture: NDArray[np.uint8]) -> bytes:
-    """PNG bytes of a blue-green-red picture."""
-    done, encoded = cv2.imencode(".png", picture)
-    if not done:
-        raise OSError("the picture cannot be encoded as PNG")
-    return encoded.tobytes()
-
-
-class OverlayWriter:
-    """Writes `overlays/NAME.png` for each prediction, and nothing for a refused input.
-
-    A picture appears under its name only when it is complete.
+class OverlayWriter(PictureWriter):
+    """Writes `overlays/NAME.png`.
 
     Args:
         folder: where the folder `overlays` is made.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FOLDER_NAME
-        self.path.mkdir(exist_ok=True)
-        self._namer = FileNamer()
-
-    def write(self, result: Result) -> None:
-        """Draw and write one picture."""
-        if isinstance(result, Refusal):
-            return
-        target = self.path / f"{self._namer.name(input_name(result))}.png"
-        partial = target.with_suffix(".png.part")
-        partial.write_bytes(encode_png(draw_overlay(result)))
-        partial.replace(target)
-
-    def close(self) -> None:
-        """Nothing stays open between pictures."""
+        super().__init__(folder / FOLDER_NAME, draw_overlay)
 
 
 def _tint(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:

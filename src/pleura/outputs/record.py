@@ -73,7 +73,7 @@ class ModelRecord(_Record):
 
 
 class PredictionRecord(_Record):
-    """A radiograph that was judged."""
+    """A radiograph that was judged; `uncertainty` is null where the model judges a single view."""
 
     schema_: Literal["pleura.prediction/1"] = Field(SCHEMA, alias="schema")
     input: str
@@ -81,6 +81,7 @@ class PredictionRecord(_Record):
     status: Literal["ok"] = "ok"
     finding: Literal["pneumothorax"] = "pneumothorax"
     probability: float
+    uncertainty: float | None = None
     present: bool
     operating_point: OperatingPointRecord
     mask: MaskRecord
@@ -128,11 +129,13 @@ def json_line(result: Result) -> str:
 def _prediction_record(prediction: Prediction) -> PredictionRecord:
     rows, columns = prediction.mask.shape
     point, area_mm2 = prediction.operating_point, prediction.area_mm2
+    spread = prediction.uncertainty
     return PredictionRecord(
         schema=SCHEMA,
         input=input_name(prediction),
         sop_instance_uid=prediction.radiograph.identifiers.sop_instance_uid,
         probability=round(prediction.probability, 6),
+        uncertainty=None if spread is None else round(spread, 6),
         present=prediction.present,
         operating_point=OperatingPointRecord(
             name=point.name,

@@ -8,13 +8,21 @@ from pleura.masks import RunLengthConvention, encode
 from pleura.outputs.names import image_id
 
 FILE_NAME = "predictions.csv"
-COLUMNS = ("ImageId", "EncodedPixels", "probability", "present", "status", "error_code")
+COLUMNS = (
+    "ImageId",
+    "EncodedPixels",
+    "probability",
+    "present",
+    "status",
+    "error_code",
+    "uncertainty",
+)
 
 
 def row_of(result: Result) -> tuple[str, ...]:
     """The row of one result; a refused input has its name, status and code, and nothing else."""
     if isinstance(result, Refusal):
-        return (image_id(result), "", "", "", result.status.value, result.code)
+        return (image_id(result), "", "", "", result.status.value, result.code, "")
     return (
         image_id(result),
         encode(result.mask, RunLengthConvention.SIIM_RELATIVE),
@@ -22,6 +30,7 @@ def row_of(result: Result) -> tuple[str, ...]:
         "1" if result.present else "0",
         Status.OK.value,
         "",
+        "" if result.uncertainty is None else f"{result.uncertainty:.6f}",
     )
 
 

@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from pleura.inference.prediction import Result
+from pleura.outputs.heatmap import FOLDER_NAME as HEATMAPS
+from pleura.outputs.heatmap import HeatmapWriter
 from pleura.outputs.json_lines import FILE_NAME as JSON_LINES
 from pleura.outputs.json_lines import JsonLinesWriter
 from pleura.outputs.overlay import FOLDER_NAME as OVERLAYS
@@ -30,11 +32,17 @@ class ResultWriter(Protocol):
 FORMATS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyType(
     {"json": JsonLinesWriter, "csv": CsvWriter, "png": OverlayWriter}
 )
+"""Those that every prediction can be written in."""
+HEATMAP = "heatmap"
+"""One more, for predictions that were made with `always_segment`."""
+_WRITERS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyType(
+    {**FORMATS, HEATMAP: HeatmapWriter}
+)
 
 
 def places_in(folder: Path) -> tuple[Path, ...]:
     """Where results stand in an output folder, whichever formats a run asks for."""
-    return tuple(folder / name for name in (JSON_LINES, TABLE, OVERLAYS))
+    return tuple(folder / name for name in (JSON_LINES, TABLE, OVERLAYS, HEATMAPS))
 
 
 class OutputFolder:
@@ -44,7 +52,7 @@ class OutputFolder:
 
     Args:
         folder: made when it does not exist.
-        formats: names out of `FORMATS`.
+        formats: names out of `FORMATS`, and `HEATMAP`.
 
     Raises:
         ValueError: a format is not known.
@@ -53,16 +61,16 @@ class OutputFolder:
 
     def __init__(self, folder: Path, formats: Iterable[str] = tuple(FORMATS)) -> None:
         names = tuple(dict.fromkeys(formats))
-        unknown = [name for name in names if name not in FORMATS]
+        unknown = [name for name in names if name not in _WRITERS]
         if unknown:
-            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(_WRITERS)}")
         folder.mkdir(parents=True, exist_ok=True)
         writers: list[ResultWriter] = []
         with ExitStack() as stack:
             # Last first: if the folder of the pictures cannot be made, no table was emptied; and a
             # result's line stands in the table when its picture is there.
             for name in reversed(names):
-                writer = FORMATS[name](folder)
+                writer = _WRITERS[name](folder)
                 stack.callback(writer.close)
                 writers.append(writer)
             self._closing = stack.pop_all()
@@ -74,7 +82,12 @@ class OutputFolder:
         return tuple(writer.path for writer in reversed(self._writers))
 
     def write(self, result: Result) -> None:
-        """Write one result in every format."""
+        """Write one result in every format.
+
+        Raises:
+            ValueError: a heat map is wanted of a prediction whose segmenter was not run.
+            OSError: a file cannot be written.
+        """
         for writer in self._writers:
             writer.write(result)
 
