@@ -210,7 +210,13 @@ def load_examples(root: Path, cache: Path, cache_size: int) -> tuple[Examples, p
     nothing = np.zeros(len(table), bool)
     labels = table["label"].to_numpy(np.float32)
     return Examples(
-        cached.images, cached.masks, labels, np.ones(len(table), np.float32), nothing, nothing
+        cached.images,
+        cached.masks,
+        labels,
+        mask_weights=np.ones(len(table), np.float32),
+        synthetic=nothing,
+        one_sided=nothing,
+        taught=nothing,
     ), table.reset_index(drop=True)
 
 

@@ -34,7 +34,17 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     "data": (frozenset({"errors", "inference", "io", "masks"}), "train"),
     "training": (
         frozenset(
-            {"data", "errors", "inference", "losses", "masks", "metrics", "models", "phantom"}
+            {
+                "data",
+                "errors",
+                "inference",
+                "losses",
+                "masks",
+                "metrics",
+                "models",
+                "phantom",
+                "radiograph",
+            }
         ),
         "train",
     ),

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ def _examples(positives=4, negatives=12, synthetic=0, side=48):
     weights = np.linspace(0.5, 1, count, dtype=np.float32)
     synthetic = np.arange(count) >= positives + negatives
     one_sided = (labels == 0) & ~synthetic & (np.arange(count) % 2 == 1)
-    return Examples(images, masks, labels, weights, synthetic, one_sided)
+    return Examples(
+        images, masks, labels, weights, synthetic, one_sided, np.zeros(len(labels), bool)
+    )
 
 
 def _sampler(examples, fraction=0.5, sizes=(32,), seed=0, synthetic=0.0, rank=0, world_size=1):
@@ -193,3 +196,29 @@ def test_a_class_with_one_kind_of_source_is_drawn_as_it_is():
     examples = _examples(positives=8, negatives=32)
     asked = BalancedSampler(examples, np.arange(8), 0.5, (32,), 0, one_sided_fraction=0.25)
     assert len(list(asked)) == 4
+
+
+def test_what_a_teacher_labelled_has_a_share_of_its_own():
+    examples = _examples(positives=8, negatives=32)
+    taught = np.zeros(len(examples), bool)
+    taught[-10:] = True
+    examples = replace(examples, taught=taught)
+    sampler = BalancedSampler(
+        examples, np.arange(len(examples)), 0.5, (32,), 0, taught_fraction=0.4
+    )
+    drawn = np.array([draw.position for draw in sampler])
+    assert len(drawn) == 30  # an epoch is as long as there are images with a label of their own
+    assert examples.taught[drawn].sum() == 12
+    own = drawn[~examples.taught[drawn]]
+    assert examples.labels[own].mean() == pytest.approx(0.5)
+    without = BalancedSampler(examples, np.arange(len(examples)), 0.5, (32,), 0)
+    assert not any(examples.taught[draw.position] for draw in without)
+
+
+def test_examples_join_in_order():
+    one, other = _examples(), _examples(positives=1, negatives=2)
+    joined = one.joined(other)
+    assert len(joined) == len(one) + 3
+    np.testing.assert_array_equal(joined.images[: len(one)], one.images)
+    np.testing.assert_array_equal(joined.masks[len(one) :], other.masks)
+    np.testing.assert_array_equal(joined.labels, [*one.labels, *other.labels])

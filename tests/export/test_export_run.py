@@ -14,7 +14,6 @@ from pleura.cli.main import main
 from pleura.data.index import read_index
 from pleura.errors import ConfigError, ModelError, NotFoundError
 from pleura.export import release
-from pleura.export.checkpoint import load_network
 from pleura.export.held_out import Judged
 from pleura.export.parity import Parity
 from pleura.export.release import ExportOptions, export_run
@@ -24,6 +23,7 @@ from pleura.inference.preprocess import prepare
 from pleura.inference.selftest import compare
 from pleura.io import read_radiograph
 from pleura.metrics import delong_interval, roc_auc
+from pleura.training.checkpoint import load_network
 from pleura.training.config import load_config
 from pleura.training.run import train
 from tiny_run import IMAGES, config, write_data

@@ -4,6 +4,7 @@ import pytest
 import torch
 from network_tester import NetworkTester
 
+from pleura.models.blocks import LSE_SHARPNESS, POOLINGS, ImageHead
 from pleura.models.unet import UNet
 from pleura.models.unet.model import EVIDENCE_FLOOR, mask_evidence_logit
 
@@ -141,3 +142,33 @@ def test_evidence_adds_to_the_head_and_leaves_the_mask_alone():
     assert torch.equal(before.mask_logits, after.mask_logits)
     expected = 0.75 * before.logit + 0.25 * mask_evidence_logit(before.mask_logits)
     torch.testing.assert_close(after.logit, expected)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_image_head_pools_as_its_name_says(pooling):
+    torch.manual_seed(0)
+    head = ImageHead(3, hidden=8, pooling=pooling).eval()
+    features = torch.randn(2, 3, 4, 5)
+    with torch.no_grad():
+        logit = head(features)
+        projected = head.project(features).flatten(2)
+    assert logit.shape == (2, 1)
+    mean, highest = projected.mean(2), projected.amax(2)
+    if pooling == "attention":
+        gate = head.attend(head.project(features)).flatten(2).softmax(2)
+        pooled = (projected * gate).sum(2)
+        assert (pooled <= highest + 1e-6).all()
+    else:
+        soft = torch.log(torch.exp(LSE_SHARPNESS * projected).mean(2)) / LSE_SHARPNESS
+        pooled = {
+            "mean": mean,
+            "max": highest,
+            "mean_max": torch.cat([mean, highest], dim=1),
+            "lse": soft,
+        }[pooling]
+    torch.testing.assert_close(logit, head.linear(pooled))
+
+
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(ValueError, match="unknown pooling 'median'"):
+        UNet(encoder="mobilenet_v2", pooling="median")

@@ -243,3 +243,36 @@ def test_held_out_images_of_one_sided_sources_are_neither_trained_nor_validated_
     assert seen["training_step"] == {3, 5, 8, 9, 10, 11}
     record = json.loads((folder / "run.json").read_text())
     assert (record["training_images"], record["validation_images"]) == (8, 3)
+
+
+def test_a_frozen_module_that_is_not_there(data, tmp_path):
+    with pytest.raises(ConfigError, match="no module 'encoder' to freeze"):
+        train(config(data, tmp_path / "run", "network.frozen=[encoder]"))
+
+
+def test_frozen_modules_stay_as_they_were_statistics_included(data, tmp_path):
+    start = create_network("chexnet", **config(data, tmp_path / "run").network.options)
+    torch.save(start.state_dict(), tmp_path / "start.pt")
+    folder = train(
+        config(
+            data,
+            tmp_path / "run",
+            f"network.checkpoint={tmp_path / 'start.pt'}",
+            "network.frozen=[densenet.features.conv0, densenet.features.norm0]",
+            "data.mixup=0.4",
+        )
+    )
+    ended = _checkpoint(folder)["state_dict"]
+    before = {f"network.{name}": value for name, value in start.state_dict().items()}
+    frozen = [name for name in before if ".conv0." in name or ".norm0." in name]
+    assert len(frozen) == 6
+    for name in frozen:
+        assert torch.equal(ended[name], before[name]), name
+    assert not torch.equal(
+        ended["network.densenet.class_layers.out.weight"],
+        before["network.densenet.class_layers.out.weight"],
+    )
+    assert not torch.equal(
+        ended["network.densenet.features.norm5.running_mean"],
+        before["network.densenet.features.norm5.running_mean"],
+    )

@@ -1,7 +1,7 @@
 """What training draws from: cached images and labels, one random version at a time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple, TypedDict
 
 import cv2
@@ -54,6 +54,8 @@ class Examples:
         synthetic: bool; phantoms, which are drawn at a share of their own.
         one_sided: bool; images of a label source that gave labels of one kind only: what tells the
             sources apart would tell the labels apart.
+        taught: bool; images without a label of their own, whose label and mask a teacher gave,
+            both as probabilities; they are drawn at a share of their own, too.
     """
 
     images: NDArray[np.uint8]
@@ -62,9 +64,15 @@ class Examples:
     mask_weights: NDArray[np.float32]
     synthetic: NDArray[np.bool_]
     one_sided: NDArray[np.bool_]
+    taught: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def joined(self, other: "Examples") -> "Examples":
+        """These examples and then the others, whose images have the same side."""
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return Examples(*(np.concatenate(pair) for pair in pairs))
 
 
 class RadiographDataset(Dataset[Sample]):
@@ -128,13 +136,13 @@ class BalancedSampler(Sampler[Draw]):
     """Draws positives and negatives at a set rate; each epoch is reproducible by itself.
 
     Within a class the examples come in random order without repetition until all were seen, and an
-    epoch has as many draws as there are real examples. Under distributed training each rank takes
-    its own slice of the same sequence.
+    epoch has as many draws as there are real examples with a label of their own. Under distributed
+    training each rank takes its own slice of the same sequence.
 
     Args:
         examples: what is drawn from.
         positions: the examples that belong to the training set.
-        positive_fraction: share of positives among the draws.
+        positive_fraction: share of positives among the draws of these.
         synthetic_fraction: share of phantoms among the draws.
         one_sided_fraction: share of images of one-sided label sources among the draws of their
             class; None for as many as there are.
@@ -142,6 +150,7 @@ class BalancedSampler(Sampler[Draw]):
         seed: with the epoch, decides everything.
         rank: this process.
         world_size: number of processes.
+        taught_fraction: share of the teacher's examples among the draws.
         epoch: the first one to draw; a loader with workers takes draws before `set_epoch`.
     """
 
@@ -157,12 +166,18 @@ class BalancedSampler(Sampler[Draw]):
         world_size: int = 1,
         one_sided_fraction: float | None = None,
         epoch: int = 0,
+        taught_fraction: float = 0.0,
     ) -> None:
         labels, synthetic = examples.labels[positions], examples.synthetic[positions]
-        one_sided = examples.one_sided[positions]
-        real = ~synthetic
+        one_sided, taught = examples.one_sided[positions], examples.taught[positions]
+        real = ~synthetic & ~taught
         total = int(real.sum())
-        real_draws = round(total * (1 - synthetic_fraction))
+        extra = [
+            (positions[chosen], round(total * fraction))
+            for chosen, fraction in ((synthetic, synthetic_fraction), (taught, taught_fraction))
+            if fraction > 0 and chosen.any()
+        ]
+        real_draws = total - sum(count for _, count in extra)
         classes = ((labels == 1, positive_fraction), (labels != 1, 1 - positive_fraction))
         pools: list[tuple[NDArray[np.int64], int]] = []
         for chosen, fraction in classes:
@@ -174,9 +189,7 @@ class BalancedSampler(Sampler[Draw]):
             apart_draws = round(one_sided_fraction * draws)
             pools.append((positions[apart], apart_draws))
             pools.append((positions[real & chosen & ~one_sided], draws - apart_draws))
-        self._pools = [(pool, count) for pool, count in pools if len(pool)]
-        if synthetic_fraction > 0 and synthetic.any():
-            self._pools.append((positions[synthetic], total - real_draws))
+        self._pools = [(pool, count) for pool, count in pools if len(pool)] + extra
         self._sizes, self._seed = sizes, seed
         self._rank, self._world_size = rank, world_size
         self._epoch = epoch

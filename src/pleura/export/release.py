@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from pleura.errors import ModelError
-from pleura.evaluation.calibration import fit_platt
+from pleura.evaluation.calibration import choose_calibration
 from pleura.evaluation.mask_rule import choose_mask_rule
 from pleura.evaluation.operating_points import choose_operating_points
-from pleura.export.checkpoint import load_network
 from pleura.export.held_out import (
     Judged,
     Progress,
@@ -29,7 +28,6 @@ from pleura.export.stages import IMAGE, LOGIT, MASK_LOGITS, cut
 from pleura.inference import Predictor
 from pleura.inference.manifest import (
     MANIFEST_NAME,
-    Calibration,
     Component,
     Estimate,
     Manifest,
@@ -41,6 +39,7 @@ from pleura.inference.postprocess import calibrated_probability
 from pleura.inference.selftest import measure
 from pleura.metrics import ROC_AUC, bootstrap_interval, delong_interval
 from pleura.models import Network
+from pleura.training.checkpoint import load_network
 from pleura.training.config import TrainingConfig, load_config
 from pleura.training.record import CONFIG_NAME, RECORD_NAME
 
@@ -196,13 +195,8 @@ def _tune(judged: Judged, config: TrainingConfig, options: ExportOptions) -> dic
     )
     groups = [case.row["group"] for case in judged.masked]
     choice = choose_mask_rule(judged.mask_pairs(), groups=groups)
-    slope, intercept = fit_platt(judged.logits, labels, options.prevalence)
-    calibration = Calibration(
-        method="platt",
-        slope=slope,
-        intercept=intercept,
-        prevalence=options.prevalence,
-        fitted_on=cohort,
+    calibration = choose_calibration(
+        judged.logits, labels, judged.groups, options.prevalence, cohort=cohort
     )
     probabilities = [calibrated_probability(float(logit), calibration) for logit in judged.logits]
     return {

@@ -5,10 +5,18 @@ served: preprocessing, calibration and operating points are read from here and f
 """
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
 from pleura.errors import ModelError
 
@@ -60,19 +68,62 @@ class Component(_Frozen):
         return self
 
 
-class Calibration(_Frozen):
-    """probability = sigmoid(slope * logit + intercept) (Platt, 1999).
+class CalibrationScore(_Frozen):
+    """What a way of calibrating scored in the cross-validation that chose among them.
 
     Attributes:
-        prevalence: share of positives for which the probability is calibrated.
-        fitted_on: the cases that it was fitted on, in words.
+        method: as in `Calibration`.
+        log_loss: mean over the cases left out, in nats, weighted to the prevalence; smaller is
+            better.
+        gain: by how much that is better than the simpler method it was held against; None for the
+            simplest.
+        gain_error: standard error of the gain, over patients.
     """
 
-    method: Literal["platt", "none"] = "none"
+    method: Literal["temperature", "platt", "isotonic"]
+    log_loss: float = Field(ge=0.0)
+    gain: float | None = None
+    gain_error: float | None = Field(None, ge=0.0)
+
+
+class Calibration(_Frozen):
+    """From the classifier's logit to a probability, in one of four ways.
+
+    - `none`: sigmoid(logit).
+    - `temperature`: sigmoid(slope * logit + intercept). The slope is 1 / temperature and positive
+      (Guo et al., 2017); the intercept is not fitted, but the difference of the prior log odds.
+    - `platt`: the same with both numbers fitted (Platt, 1999).
+    - `isotonic`: a line through the knots, and the first and last probability beyond them
+      (Zadrozny and Elkan, 2002; Oron and Flournoy, 2017).
+
+    Attributes:
+        slope, intercept: of `platt` and `temperature`.
+        knots: of `isotonic`, pairs of logit and probability, both strictly increasing.
+        prevalence: share of positives for which the probability is calibrated.
+        fitted_on: the cases that it was fitted on, and why this method, in words.
+        compared: what each method scored; empty when nothing was compared.
+    """
+
+    method: Literal["platt", "temperature", "isotonic", "none"] = "none"
     slope: float = 1.0
     intercept: float = 0.0
+    knots: tuple[tuple[FiniteFloat, Fraction], ...] = ()
     prevalence: Fraction | None = None
     fitted_on: str = ""
+    compared: tuple[CalibrationScore, ...] = ()
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if self.method == "temperature" and not self.slope > 0:
+            raise ValueError(f"the slope of a temperature must be positive, not {self.slope}")
+        if (self.method == "isotonic") != bool(self.knots):
+            raise ValueError("knots belong to the method isotonic, and to no other")
+        if self.knots and len(self.knots) < 2:
+            raise ValueError("isotonic needs two knots")
+        for (logit, probability), (next_logit, next_probability) in pairwise(self.knots):
+            if not (logit < next_logit and probability < next_probability):
+                raise ValueError("logit and probability must increase from knot to knot")
+        return self
 
 
 class OperatingPoint(_Frozen):

@@ -16,11 +16,14 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def calibrated_probability(logit: float, calibration: Calibration) -> float:
-    """Probability in [0, 1] for the classifier's logit.
+    """Probability in [0, 1] for the classifier's logit; see `Calibration` for the four methods.
 
-    Platt (1999): sigmoid(slope * logit + intercept); the plain sigmoid where the method is "none".
+    It never falls with a rising logit, as long as the slope is positive.
     """
-    if calibration.method == "platt":
+    if calibration.method == "isotonic":
+        logits, probabilities = zip(*calibration.knots, strict=True)
+        return float(np.interp(logit, logits, probabilities))
+    if calibration.method in ("platt", "temperature"):
         logit = calibration.slope * logit + calibration.intercept
     return 0.5 * (1.0 + math.tanh(0.5 * logit))
 

@@ -1,5 +1,8 @@
 """Small blocks that several networks share."""
 
+import math
+from typing import Final, Literal, get_args
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -55,21 +58,62 @@ class SqueezeExcite(nn.Module):
         return features * gate
 
 
-class ImageHead(nn.Module):
-    """Image-level logit from the deepest features: mean and maximum over space, then linear.
+Pooling = Literal["mean_max", "mean", "max", "lse", "attention"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+LSE_SHARPNESS: Final = 5.0
 
-    The maximum lets a small apical finding speak; the mean keeps the gradient dense.
+
+class ImageHead(nn.Module):
+    """Image-level logit from the deepest features: projection, pooling over space, linear layer.
+
+    Args:
+        channels: of the features.
+        hidden: channels that are pooled.
+        dropout: before the linear layer.
+        pooling: `mean` keeps the gradient dense; `max` lets a small apical finding speak;
+            `mean_max` gives the linear layer both; `lse` lies between them, log-sum-exp with
+            sharpness 5 (Pinheiro and Collobert, CVPR 2015); `attention` is the mean with weights
+            that the features themselves give by a gate (Ilse et al., ICML 2018).
+
+    Raises:
+        ValueError: there is no such pooling.
     """
 
-    def __init__(self, channels: int, hidden: int = 256, dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        channels: int,
+        hidden: int = 256,
+        dropout: float = 0.2,
+        pooling: Pooling = "mean_max",
+    ) -> None:
         super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"unknown pooling {pooling!r}; choose from {', '.join(POOLINGS)}")
+        self.pooling = pooling
         self.project = ConvNormAct(channels, hidden, kernel=1)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(2 * hidden, 1)
+        self.linear = nn.Linear(2 * hidden if pooling == "mean_max" else hidden, 1)
+        if pooling == "attention":
+            self.attend = nn.Sequential(
+                nn.Conv2d(hidden, hidden // 4, 1), nn.Tanh(), nn.Conv2d(hidden // 4, 1, 1)
+            )
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, 1)."""
-        projected = self.project(features)
-        pooled = torch.cat([projected.mean((2, 3)), projected.amax((2, 3))], dim=1)
-        logit: Tensor = self.linear(self.dropout(pooled))
+        logit: Tensor = self.linear(self.dropout(self._pool(self.project(features))))
         return logit
+
+    def _pool(self, projected: Tensor) -> Tensor:
+        """Map (n, hidden, h, w) to what the linear layer sees."""
+        if self.pooling == "mean":
+            return projected.mean((2, 3))
+        if self.pooling == "max":
+            return projected.amax((2, 3))
+        if self.pooling == "lse":
+            places = projected.shape[2] * projected.shape[3]
+            summed: Tensor = torch.logsumexp(LSE_SHARPNESS * projected, (2, 3))
+            return (summed - math.log(places)) / LSE_SHARPNESS
+        if self.pooling == "attention":
+            weights: Tensor = self.attend(projected).flatten(2).softmax(2)
+            return (projected.flatten(2) * weights).sum(2)
+        return torch.cat([projected.mean((2, 3)), projected.amax((2, 3))], dim=1)

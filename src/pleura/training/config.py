@@ -30,6 +30,19 @@ class PhantomConfig(_Strict):
     first_seed: int = Field(default=1_000_000, ge=100_000)
 
 
+class UnlabelledConfig(_Strict):
+    """Images without a label, learned from by what a teacher says of them.
+
+    Attributes:
+        teacher: a model folder, or a run folder of `pleura train`; it must not have seen the
+            held-out fold. Null for none.
+        share: of the draws.
+    """
+
+    teacher: Path | None = None
+    share: float = Field(default=0.25, gt=0, lt=0.9)
+
+
 class DataConfig(_Strict):
     """Which images.
 
@@ -45,7 +58,10 @@ class DataConfig(_Strict):
             the draws of their class; null for as many as there are.
         workers: processes that augment; 0 for the training process itself.
         limit: the first n images only, for a trial; null for all.
+        mixup: alpha of the beta distribution that mixes pairs of images, labels and masks
+            (Zhang et al., ICLR 2018); 0 for none.
         phantoms: synthetic radiographs among them.
+        unlabelled: images without a label among them.
     """
 
     index: Path
@@ -58,7 +74,9 @@ class DataConfig(_Strict):
     one_sided_fraction: float | None = Field(default=None, ge=0, le=1)
     workers: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0)
+    mixup: float = Field(default=0.0, ge=0)
     phantoms: PhantomConfig = PhantomConfig()
+    unlabelled: UnlabelledConfig = UnlabelledConfig()
 
 
 class NetworkConfig(_Strict):
@@ -67,14 +85,16 @@ class NetworkConfig(_Strict):
     Attributes:
         name: key of `pleura.models.NETWORKS`.
         options: arguments of the network's class.
-        checkpoint: the user's own starting weights.
+        checkpoint: the user's own starting weights, or a model folder of the same network.
         weights_folder: folder with ImageNet encoders; used when it holds the encoder's file.
+        frozen: names of modules that are not trained, normalisation and all below included.
     """
 
     name: str = "unet"
     options: dict[str, Any] = {}
     checkpoint: Path | None = None
     weights_folder: Path | None = None
+    frozen: tuple[str, ...] = ()
 
 
 class LossConfig(_Strict):

@@ -18,6 +18,8 @@ from pleura.training.config import DataConfig, PhantomConfig
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pleura.data.index import Index
+
 logger = logging.getLogger(__name__)
 
 
@@ -26,8 +28,8 @@ class TrainingData:
     """Examples, their split into training and validation, and where they came from.
 
     Attributes:
-        examples: real images first, then phantoms.
-        table: rows of the index, one for each real example, in the same order.
+        examples: labelled images first, then those that a teacher labelled, then phantoms.
+        table: rows of the index, one for each labelled image, in the same order.
         training: positions to train on.
         validation: positions held out and validated on; empty without a validation fold. Held-out
             images of one-sided label sources are neither trained on nor validated on.
@@ -46,7 +48,11 @@ class TrainingData:
 def load_examples(config: DataConfig) -> TrainingData:
     """Read the labelled rows of the index's `train` split; the test split is never touched.
 
+    With a teacher, the rows of the split `unlabelled` join them, less those of patients of the
+    held-out fold.
+
     Raises:
+        ModelError: the teacher cannot be used.
         NotFoundError: there is no such index, or an image that it names is not there.
         DataError: no labelled training image, or the validation fold leaves one side empty.
     """
@@ -60,8 +66,10 @@ def load_examples(config: DataConfig) -> TrainingData:
     cache = open_cache(index, table, config.cache_size, config.cache)
     table = table.set_index("image_id", drop=False).loc[list(cache.image_ids)]
     examples = _real_examples(cache.images, cache.masks, table, config.min_mask_weight)
+    if config.unlabelled.teacher is not None:
+        examples = examples.joined(_taught_examples(index, table, config))
     if config.phantoms.share > 0:
-        examples = _with_phantoms(examples, config.phantoms)
+        examples = examples.joined(_phantoms(examples.images.shape[1], config.phantoms))
     positions = np.arange(len(examples))
     held_out = np.zeros(len(examples), dtype=bool)
     if config.validation_fold is not None:
@@ -97,13 +105,47 @@ def _real_examples(
         weights.astype(np.float32),
         synthetic=np.zeros(len(table), dtype=bool),
         one_sided=~from_two_sided_sources(table),
+        taught=np.zeros(len(table), dtype=bool),
     )
 
 
-def _with_phantoms(examples: Examples, config: PhantomConfig) -> Examples:
+def _taught_examples(index: "Index", labelled: "pd.DataFrame", config: DataConfig) -> Examples:
+    """Images without a label, as the teacher sees them."""
+    from pleura.training.teacher import teach
+
+    if config.unlabelled.teacher is None:
+        raise ValueError("there is no teacher")
+    table = index.table[index.table["split"] == "unlabelled"].reset_index(drop=True)
+    if config.validation_fold is not None:
+        held_out = labelled.loc[labelled["fold"] == config.validation_fold, "group"]
+        table = table[~table["group"].isin(set(held_out))].reset_index(drop=True)
+    if config.limit is not None:
+        table = table.head(config.limit)
+    if table.empty:
+        raise DataError("The index has no image in its split 'unlabelled'.")
+    cache = open_cache(index, table, config.cache_size, config.cache)
+    content = "\n".join(cache.image_ids)
+    taught = teach(cache.images, config.unlabelled.teacher, config.cache, content)
+    count = len(cache.images)
+    logger.info(
+        "%d unlabelled images join the training images, %.0f positive by the teacher",
+        count,
+        taught.labels.sum(),
+    )
+    return Examples(
+        cache.images,
+        taught.masks(cache.size),
+        taught.labels,
+        mask_weights=np.ones(count, np.float32),
+        synthetic=np.zeros(count, dtype=bool),
+        one_sided=np.zeros(count, dtype=bool),
+        taught=np.ones(count, dtype=bool),
+    )
+
+
+def _phantoms(side: int, config: PhantomConfig) -> Examples:
     from pleura.phantom import draw, spec_for
 
-    side = examples.images.shape[1]
     images, masks, labels = [], [], []
     for number in range(config.count):
         phantom = draw(spec_for(config.first_seed + number, pneumothorax=number % 2 == 0))
@@ -114,11 +156,13 @@ def _with_phantoms(examples: Examples, config: PhantomConfig) -> Examples:
         masks.append(np.rint(letterbox.apply_mask(phantom.mask) * 255).astype(np.uint8))
         labels.append(np.float32(phantom.mask.any()))
     logger.info("%d phantoms join the training images", config.count)
+    nowhere = np.zeros(config.count, dtype=bool)
     return Examples(
-        np.concatenate([examples.images, np.stack(images)]),
-        np.concatenate([examples.masks, np.stack(masks)]),
-        np.concatenate([examples.labels, np.array(labels, dtype=np.float32)]),
-        np.concatenate([examples.mask_weights, np.ones(config.count, np.float32)]),
-        np.concatenate([examples.synthetic, np.ones(config.count, dtype=bool)]),
-        np.concatenate([examples.one_sided, np.zeros(config.count, dtype=bool)]),
+        np.stack(images),
+        np.stack(masks),
+        np.array(labels, dtype=np.float32),
+        mask_weights=np.ones(config.count, np.float32),
+        synthetic=~nowhere,
+        one_sided=nowhere,
+        taught=nowhere,
     )

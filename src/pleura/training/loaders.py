@@ -50,6 +50,7 @@ class RadiographLoaders(L.LightningDataModule):
             world_size,
             config.data.one_sided_fraction,
             self.first_epoch,
+            0.0 if config.data.unlabelled.teacher is None else config.data.unlabelled.share,
         )
         return DataLoader(
             RadiographDataset(

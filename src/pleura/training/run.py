@@ -15,7 +15,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from pleura.errors import ConfigError
 from pleura.models import Network, create_network
-from pleura.models.starting_weights import load_starting_weights
+from pleura.models.starting_weights import RANDOM, load_starting_weights
+from pleura.models.weights import LoadReport
 from pleura.training.callbacks import AtomicCheckpoints, Patience, Throughput, warm_average
 from pleura.training.config import TrainingConfig
 from pleura.training.examples import load_examples
@@ -34,6 +35,7 @@ from pleura.training.record import (
     write_metrics,
     write_record,
 )
+from pleura.training.released import load_released
 
 __all__ = ["BEST_NAME", "CONFIG_NAME", "LAST_NAME", "METRICS_NAME", "RECORD_NAME", "train"]
 
@@ -63,14 +65,12 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
     L.seed_everything(config.seed, workers=True, verbose=False)
     network = create_network(config.network.name, **config.network.options)
     _check_sizes(config, network)
-    starting = load_starting_weights(
-        network,
-        config.network.checkpoint,
-        config.network.weights_folder,
-        config.preprocessing.mean,
-        config.preprocessing.std,
-    )
+    released = config.network.checkpoint is not None and config.network.checkpoint.is_dir()
+    starting = RANDOM if released else _starting_weights(config, network)
     data = load_examples(config.data)
+    if released:
+        starting = load_released(network, config, data)
+    freeze(network, config.network.frozen)
     trainer = _trainer(config, validated=data.validation.size > 0, progress=progress)
     last = last_checkpoint(config.output)
     if trainer.is_global_zero:
@@ -84,6 +84,7 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
             network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             config.loss,
             config.optimiser,
+            config.data.mixup,
         ),
         datamodule=RadiographLoaders(
             config, data, network.output_stride, 0 if last is None else epochs_trained(last)
@@ -94,6 +95,39 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
     if trainer.is_global_zero:
         write_metrics(config.output, trainer)
     return config.output
+
+
+def _starting_weights(config: TrainingConfig, network: Network) -> LoadReport:
+    return load_starting_weights(
+        network,
+        config.network.checkpoint,
+        config.network.weights_folder,
+        config.preprocessing.mean,
+        config.preprocessing.std,
+    )
+
+
+def freeze(network: Network, names: tuple[str, ...]) -> None:
+    """Leave modules as they are: no gradient, and normalisation by the stored statistics.
+
+    What comes before the first trained layer then costs a forward pass alone. The trainer keeps
+    the modes that it finds.
+
+    Args:
+        network: changed in place.
+        names: of modules, such as `encoder.blocks.0`; what lies below them is frozen, too.
+
+    Raises:
+        ConfigError: the network has no such module.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules:
+            raise ConfigError(
+                f"The network has no module '{name}' to freeze.",
+                "Check network.frozen against the names of the network's modules.",
+            )
+        modules[name].requires_grad_(False).eval()
 
 
 def _check_sizes(config: TrainingConfig, network: Network) -> None:

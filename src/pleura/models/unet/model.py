@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from pleura.models.blocks import ImageHead
+from pleura.models.blocks import ImageHead, Pooling
 from pleura.models.encoders import ENCODERS
 from pleura.models.outputs import Network, NetworkOutput
 from pleura.models.unet.decoder import UNetDecoder
@@ -25,6 +25,7 @@ class UNet(Network):
         output_stride: 1, 2 or 4 input pixels per pixel of the mask.
         image_head: add an image-level logit computed from the deepest features.
         dropout: before the linear layer of the image-level head.
+        pooling: of the image-level head; see `ImageHead`.
         mask_evidence: share of the image-level logit, in [0, 1), that comes from the mask
             (`mask_evidence_logit`) and not from the head; it needs the head, and adds no parameter.
     """
@@ -36,6 +37,7 @@ class UNet(Network):
         output_stride: int = 2,
         image_head: bool = True,
         dropout: float = 0.2,
+        pooling: Pooling = "mean_max",
         mask_evidence: float = 0.0,
     ) -> None:
         super().__init__()
@@ -48,7 +50,9 @@ class UNet(Network):
         self.encoder = ENCODERS[encoder]()
         channels = self.encoder.channels
         self.decoder = UNetDecoder(channels, decoder_widths, output_stride)
-        self.head = ImageHead(channels[-1], dropout=dropout) if image_head else None
+        self.head = (
+            ImageHead(channels[-1], dropout=dropout, pooling=pooling) if image_head else None
+        )
 
     def forward(self, image: Tensor) -> NetworkOutput:
         """Map (n, 1, h, w), standardised, to an image logit and mask logits."""

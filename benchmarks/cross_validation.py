@@ -1,0 +1,229 @@
+"""Five-fold cross-validation of training ideas, by patient, with what each costs.
+
+    python benchmarks/cross_validation.py benchmarks/experiments.yaml -o FOLDER [--only ARM ...]
+
+Each arm is the base configuration with some keys set otherwise. For each fold it is trained on the
+other folds, and judges the held-out images of two-sided label sources with the averaged weights of
+its last epoch, unflipped. A fold that was finished before is not trained again, so that a killed
+run goes on. Written to FOLDER: `ARM/out-of-fold.parquet` (logit of the head, logit of the mask's
+evidence, Dice of each image) and `summary.json`; printed: a table.
+
+Logits of different networks have different scales, so cases are ranked within their fold: the AUC
+is the mean over folds. Intervals and differences from the base are 95 % by bootstrap over patients
+within folds, the same draws for both arms.
+"""
+
+import argparse
+import json
+import logging
+import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from pleura.data.dataset import RadiographDataset
+from pleura.metrics import roc_auc
+from pleura.models.unet.model import mask_evidence_logit
+from pleura.training.checkpoint import load_network
+from pleura.training.config import TrainingConfig, load_config
+from pleura.training.examples import load_examples
+from pleura.training.run import train
+
+FOLDS = 5
+BASE = "base"
+EVIDENCE_SHARES = (0.0, 0.33, 0.67)
+BOOTSTRAPS = 1000
+SEED = 20191030
+PREDICTIONS = "out-of-fold.parquet"
+
+
+def fold_config(
+    experiments: Mapping[str, Any], arm: str, fold: int, folder: Path
+) -> TrainingConfig:
+    """The configuration of one arm and fold, through the same checks as `pleura train`'s."""
+    options = experiments["arms"][arm] or {}
+    run = folder / arm / f"fold-{fold}"
+    overrides = [*options.get("set", ()), f"data.validation_fold={fold}", f"output={run}"]
+    if "teacher" in options:
+        overrides.append(f"data.unlabelled.teacher={folder / options['teacher'] / run.name}")
+    run.mkdir(parents=True, exist_ok=True)
+    base = run / "base.yaml"
+    base.write_text(yaml.safe_dump(experiments["base"]), encoding="utf-8")
+    return load_config(base, tuple(overrides))
+
+
+def run_fold(config: TrainingConfig, fold: int) -> pd.DataFrame:
+    """Train one fold, unless it was trained before, and judge its held-out images."""
+    stored = config.output / PREDICTIONS
+    if stored.is_file():
+        return pd.read_parquet(stored)
+    started = time.perf_counter()
+    train(config)
+    seconds = time.perf_counter() - started
+    judged = judge(config).assign(fold=fold, seconds=seconds)
+    judged.to_parquet(stored)
+    return judged
+
+
+@torch.inference_mode()
+def judge(config: TrainingConfig) -> pd.DataFrame:
+    """One row for each held-out image: who, label, logits, Dice on the network's own grid."""
+    network = load_network(config.output, config, "last").to(memory_format=torch.channels_last)
+    data = load_examples(config.data)
+    dataset = RadiographDataset(
+        data.examples, config.preprocessing, network.output_stride, positions=data.validation
+    )
+    parts: list[pd.DataFrame] = []
+    for batch in DataLoader(dataset, batch_size=32):
+        output = network(batch["image"].contiguous(memory_format=torch.channels_last))
+        columns = {"position": batch["position"], "logit": output.logit.reshape(-1)}
+        columns["evidence"] = torch.full_like(columns["logit"], torch.nan)
+        columns["dice"] = columns["evidence"].clone()
+        if output.mask_logits is not None:
+            columns["evidence"] = mask_evidence_logit(output.mask_logits).reshape(-1)
+            columns["dice"] = dice_of(output.mask_logits, batch)
+        parts.append(pd.DataFrame({name: value.numpy() for name, value in columns.items()}))
+    judged = pd.concat(parts, ignore_index=True)
+    rows = data.table.iloc[judged.pop("position")].reset_index(drop=True)
+    kept = ["image_id", "group", "label", "chest_tube", "view"]
+    return pd.concat([rows[kept].astype({"label": int}), judged], axis=1)
+
+
+def dice_of(mask_logits: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Dice at 0.5 of positives with a trusted mask, NaN for the others, (n,)."""
+    predicted, true = mask_logits >= 0, batch["mask"] >= 0.5
+    overlap = (predicted & true).sum((1, 2, 3))
+    total = (predicted.sum((1, 2, 3)) + true.sum((1, 2, 3))).clamp_min(1)
+    trusted = (batch["label"] == 1) & (batch["mask_weight"] > 0)
+    return torch.where(trusted, 2 * overlap / total, torch.nan)
+
+
+def scores_of(judged: pd.DataFrame, share: float) -> NDArray[np.float64]:
+    """The logit, with a share of it from the mask's evidence."""
+    logit, evidence = judged["logit"].to_numpy(float), judged["evidence"].to_numpy(float)
+    return logit if share == 0 else (1 - share) * logit + share * evidence
+
+
+def bootstrap_draws(judged: pd.DataFrame) -> list[list[NDArray[np.int64]]]:
+    """For each draw and fold, the rows of patients drawn with replacement."""
+    rng = np.random.default_rng(SEED)
+    members = []
+    for _, part in judged.groupby("fold"):
+        members.append(
+            [rows.to_numpy() for _, rows in part.reset_index().groupby("group")["index"]]
+        )
+    return [[_drawn(patients, rng) for patients in members] for _ in range(BOOTSTRAPS)]
+
+
+def _drawn(patients: list[NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of as many patients as there are, with replacement."""
+    chosen = rng.integers(0, len(patients), len(patients))
+    return np.concatenate([patients[i] for i in chosen])
+
+
+def mean_auc(
+    scores: NDArray[np.float64], labels: NDArray[np.int64], folds: list[NDArray[np.int64]]
+) -> float:
+    """The AUC within each fold's rows, averaged."""
+    return float(np.mean([roc_auc(scores[rows], labels[rows]) for rows in folds]))
+
+
+def interval(values: list[float]) -> list[float]:
+    """2.5th and 97.5th percentile."""
+    return [float(bound) for bound in np.percentile(values, [2.5, 97.5])]
+
+
+def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Figures of each arm, and of the base's differences, on the same cases."""
+    arms = {
+        name: table.sort_values("image_id", ignore_index=True) for name, table in judged.items()
+    }
+    first = next(iter(arms.values()))
+    labels, draws = first["label"].to_numpy(), bootstrap_draws(first)
+    whole = [rows.to_numpy() for _, rows in first.reset_index().groupby("fold")["index"]]
+    drawn: dict[str, list[float]] = {}
+    summary: dict[str, Any] = {}
+    for name, table in arms.items():
+        if list(table["image_id"]) != list(first["image_id"]):
+            raise SystemExit(f"{name} judged other cases than {next(iter(arms))}.")
+        best_share = max(
+            EVIDENCE_SHARES, key=lambda s: mean_auc(scores_of(table, s), labels, whole)
+        )
+        figures: dict[str, Any] = {
+            f"auc_evidence_{share}": mean_auc(scores_of(table, share), labels, whole)
+            for share in EVIDENCE_SHARES
+        }
+        scores = scores_of(table, 0.0)
+        drawn[name] = [mean_auc(scores, labels, draw) for draw in draws]
+        figures |= {
+            "n": len(table),
+            "positives": int(labels.sum()),
+            "auc": figures["auc_evidence_0.0"],
+            "auc_interval": interval(drawn[name]),
+            "best_evidence_share": best_share,
+            "dice_positives": float(table["dice"].mean()),
+            "minutes": float(table.groupby("fold")["seconds"].first().sum() / 60),
+        }
+        if BASE in drawn:
+            gains = [a - b for a, b in zip(drawn[name], drawn[BASE], strict=True)]
+            figures["gain"] = figures["auc"] - summary.get(BASE, figures)["auc"]
+            figures["gain_interval"] = interval(gains)
+        summary[name] = figures
+    return summary
+
+
+def table_of(summary: Mapping[str, Mapping[str, Any]]) -> str:
+    """The summary in Markdown."""
+    lines = [
+        "| arm | AUC, head | gain over base | AUC, 0.67 evidence | Dice positives | minutes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in summary.items():
+        low, high = row["auc_interval"]
+        gain = "-"
+        if name != BASE and "gain" in row:
+            gain = "{:+.3f} [{:+.3f}, {:+.3f}]".format(row["gain"], *row["gain_interval"])
+        lines.append(
+            f"| {name} | {row['auc']:.3f} [{low:.3f}, {high:.3f}] | {gain} "
+            f"| {row['auc_evidence_0.67']:.3f} | {row['dice_positives']:.3f} "
+            f"| {row['minutes']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("experiments", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", help="arms to run, in this order; all by default")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    experiments = yaml.safe_load(options.experiments.read_text(encoding="utf-8"))
+    judged: dict[str, pd.DataFrame] = {}
+    for arm in options.only or experiments["arms"]:
+        folds = [
+            run_fold(fold_config(experiments, arm, fold, options.output), fold)
+            for fold in range(FOLDS)
+        ]
+        judged[arm] = pd.concat(folds, ignore_index=True)
+        judged[arm].to_parquet(options.output / arm / PREDICTIONS)
+        report = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "arms": summarise(judged),
+        }
+        (options.output / "summary.json").write_text(json.dumps(report, indent=2) + "\n")
+        print(table_of(report["arms"]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""A model folder as starting weights: from folded ONNX files back to a network that can learn.
+
+In the files of a model folder each batch normalisation is folded into the convolution before it:
+weights W and a bias b, and no statistics. To learn on, the network needs them back. With W in the
+convolution, the mean m and variance v of its output are measured on training images, and the
+normalisation gets the factor sqrt(v + eps) and the shift b + m. In evaluation mode the network then
+says what the files say; in training mode a batch's own statistics stand near the measured ones, as
+in a network that was never exported.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from pleura.errors import ModelError
+from pleura.inference.manifest import Manifest, sha256_of
+from pleura.inference.preprocess import standardise
+from pleura.models import Network
+from pleura.models.weights import LoadReport
+from pleura.training.config import TrainingConfig
+from pleura.training.examples import TrainingData
+
+MEASURED_IMAGES = 256
+_BATCH = 16
+_INT16, _SCALE, _BIAS = "_int16", "_scale", "_bias"
+
+
+def load_released(network: Network, config: TrainingConfig, data: TrainingData) -> LoadReport:
+    """Fill a network from the model folder that `network.checkpoint` names.
+
+    Args:
+        network: changed in place; of the architecture that was exported.
+        config: of the run.
+        data: statistics are measured on the first of its training images, in random order.
+
+    Raises:
+        ModelError: the folder is damaged or belongs to another architecture.
+    """
+    folder = config.network.checkpoint
+    if folder is None:
+        raise ValueError("the configuration names no model folder")
+    rng = np.random.default_rng(config.seed)
+    chosen = rng.permutation(data.training[~data.examples.synthetic[data.training]])
+    images = [_prepared(data.examples.images[i], config) for i in chosen[:MEASURED_IMAGES]]
+    return restore(network, folder, torch.stack(images))
+
+
+def restore(network: Network, folder: Path, images: Tensor) -> LoadReport:
+    """Fill a network from a model folder, with statistics of these images.
+
+    Args:
+        network: changed in place; left in the mode that it was in.
+        folder: with `manifest.json` and the two ONNX files that `pleura export` wrote.
+        images: (n, 1, size, size), standardised.
+
+    Raises:
+        ModelError: the folder is damaged or belongs to another architecture.
+    """
+    manifest = Manifest.read(folder)
+    stored = _stored(folder, manifest)
+    pairs = _normalised(network, images[:1])
+    filled = _filled(network, pairs, stored, manifest)
+    network.load_state_dict(filled)
+    _measure(network, pairs, images)
+    return LoadReport(
+        source=f"model folder {manifest.name} {manifest.version}",
+        loaded=tuple(filled),
+        sha256=sha256_of(folder / manifest.classifier.file),
+    )
+
+
+def _prepared(image: NDArray[np.uint8], config: TrainingConfig) -> Tensor:
+    side = config.preprocessing.size
+    small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    pixels = small.astype(np.float32) / np.float32(255)
+    return torch.from_numpy(standardise(pixels, config.preprocessing))[None]
+
+
+def _stored(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
+    """Weights by the network's own names; those stored in 16 bits made whole again."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for component in (manifest.segmenter, manifest.classifier):
+        path = folder / component.file
+        if not path.is_file() or sha256_of(path) != component.sha256:
+            raise ModelError(f"{component.file} is missing or not the one of the manifest.")
+        for tensor in onnx.load(path).graph.initializer:
+            arrays[tensor.name] = numpy_helper.to_array(tensor)
+    stored: dict[str, Tensor] = {}
+    for name, values in arrays.items():
+        if name.endswith(_INT16):
+            name = name.removesuffix(_INT16)
+            values = values.astype(np.float32) * arrays[name + _SCALE]
+        if values.dtype == np.float32:
+            stored[_own_name(name)] = torch.from_numpy(values.copy())
+    return stored
+
+
+def _own_name(name: str) -> str:
+    """Undo what `pleura.export.stages` puts before or takes from the names of a U-Net."""
+    name = name.removeprefix("network.")
+    return f"decoder.{name}" if name.startswith("mask_head.") else name
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A convolution and the normalisation that takes its output."""
+
+    convolution: str
+    normalisation: str
+
+
+def _normalised(network: Network, image: Tensor) -> list[_Pair]:
+    """The pairs, found by watching one forward pass."""
+    outputs: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept, or its id would be reused
+    pairs: list[_Pair] = []
+    handles = []
+
+    def remember(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            outputs[id(output)] = (name, output)
+
+        return hook
+
+    def match(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if id(inputs[0]) in outputs:
+                pairs.append(_Pair(outputs[id(inputs[0])][0], name))
+
+        return hook
+
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            handles.append(module.register_forward_hook(remember(name)))
+        elif isinstance(module, nn.BatchNorm2d):
+            handles.append(module.register_forward_pre_hook(match(name)))
+    _run(network, image)
+    for handle in handles:
+        handle.remove()
+    return pairs
+
+
+def _filled(
+    network: Network, pairs: list[_Pair], stored: dict[str, Tensor], manifest: Manifest
+) -> dict[str, Tensor]:
+    """The network's state with the files' weights; normalisations add the folded bias alone."""
+    state = network.state_dict()
+    modules = dict(network.named_modules())
+    wanted = {pair.normalisation: f"{pair.convolution}.weight{_BIAS}" for pair in pairs}
+    lacking: list[str] = []
+    for name, module in modules.items():
+        if not isinstance(module, nn.BatchNorm2d):
+            continue
+        bias = stored.get(wanted.get(name, ""))
+        if bias is None or bias.shape != state[f"{name}.bias"].shape:
+            lacking.append(name)
+            continue
+        state[f"{name}.bias"] = bias
+        state[f"{name}.weight"] = torch.ones_like(bias)
+        state[f"{name}.running_mean"] = torch.zeros_like(bias)
+        state[f"{name}.running_var"] = torch.full_like(bias, 1.0 - module.eps)
+    for name, parameter in network.named_parameters():
+        owner = modules[name.rpartition(".")[0]]
+        if isinstance(owner, nn.BatchNorm2d):
+            continue
+        if name not in stored or stored[name].shape != parameter.shape:
+            lacking.append(name)
+            continue
+        state[name] = stored[name]
+    if lacking:
+        raise ModelError(
+            f"The model {manifest.name} {manifest.version} does not fit this network: it has no "
+            f"{', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''} of that shape.",
+            "Give network.options of the network that was exported; it must be a U-Net.",
+        )
+    return state
+
+
+@torch.no_grad()
+def _measure(network: Network, pairs: list[_Pair], images: Tensor) -> None:
+    """Give each normalisation the statistics of what it takes, without changing what it gives."""
+    modules = dict(network.named_modules())
+    sums = {pair.normalisation: _Moments() for pair in pairs}
+    handles = [
+        modules[name].register_forward_pre_hook(moments.hook) for name, moments in sums.items()
+    ]
+    for batch in torch.split(images, _BATCH):
+        _run(network, batch)
+    for handle in handles:
+        handle.remove()
+    for name, moments in sums.items():
+        module = modules[name]
+        if not isinstance(module, nn.BatchNorm2d):
+            raise TypeError(f"{name} is no batch normalisation")
+        mean, variance = moments.mean, moments.variance
+        folded = module.bias.double()
+        module.running_mean.copy_(mean)  # type: ignore[union-attr]
+        module.running_var.copy_(variance)  # type: ignore[union-attr]
+        module.weight.copy_((module.running_var.double() + module.eps).sqrt())  # type: ignore[union-attr]
+        module.bias.copy_(folded + mean)
+
+
+class _Moments:
+    """Mean and variance by channel of all (n, c, h, w) that pass."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum: Tensor | float = 0.0
+        self._squares: Tensor | float = 0.0
+
+    def hook(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        values = inputs[0].double()
+        self._count += values.numel() // values.shape[1]
+        self._sum = self._sum + values.sum((0, 2, 3))
+        self._squares = self._squares + values.square().sum((0, 2, 3))
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.as_tensor(self._sum) / self._count
+
+    @property
+    def variance(self) -> Tensor:
+        return (torch.as_tensor(self._squares) / self._count - self.mean.square()).clamp_min(0)
+
+
+@torch.no_grad()
+def _run(network: Network, images: Tensor) -> None:
+    """A forward pass in evaluation mode; the mode is put back."""
+    modes = {name: module.training for name, module in network.named_modules()}
+    network.eval()
+    network(images)
+    for name, module in network.named_modules():
+        module.training = modes[name]
