@@ -1,8 +1,12 @@
-"""A made table of cases, as `predict_cases` gives it, and points to measure it at."""
+"""A made table of cases, as `predict_cases` gives it, and evaluations of models on it."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pleura.evaluation import Evaluation, Provenance, Report, summarise
+from pleura.evaluation.provenance import cases_fingerprint
 from pleura.inference.manifest import OperatingPoint
 
 POINTS = (
@@ -54,3 +58,48 @@ def refuse(cases: pd.DataFrame, places: list[int]) -> pd.DataFrame:
     cases.loc[places, "error_code"] = "truncated"
     cases.loc[places, "error_message"] = "Too short."
     return cases
+
+
+def evaluation(
+    cases: pd.DataFrame,
+    points: tuple[OperatingPoint, ...] = POINTS,
+    calibrated_for: float = 0.22,
+    fingerprint: str = "f" * 64,
+) -> Evaluation:
+    """The cases as if a model named after its calibration had been evaluated on them."""
+    source = Provenance(
+        model_name="made",
+        model_version=f"{calibrated_for}",
+        model_sha256="0" * 64,
+        data_layout="made",
+        data_fingerprint=fingerprint,
+        cases_fingerprint=cases_fingerprint(cases),
+        split="test",
+        created="2026-01-01T00:00:00+00:00",
+        command="pleura",
+        machine={},
+        pleura_version="0",
+    )
+    figures = summarise(cases, points, "balanced", calibrated_for=calibrated_for, n_resamples=10)
+    return Evaluation(
+        Report(schema="pleura.evaluation/1", provenance=source, figures=figures), cases
+    )
+
+
+def other_model(cases: pd.DataFrame, seed: int = 5) -> pd.DataFrame:
+    """Another model on the same images: noise on its logits and its Dice."""
+    generator = np.random.default_rng(seed)
+    logit = cases["logit"] + generator.normal(0.0, 1.0, len(cases))
+    return cases.assign(
+        logit=logit,
+        probability=1 / (1 + np.exp(-logit)),
+        dice=np.clip(cases["dice"] + generator.normal(0.05, 0.2, len(cases)), 0, 1),
+    )
+
+
+def write_evaluation(made: Evaluation, folder: Path) -> Path:
+    """Report and table as `pleura evaluate` writes them, without page and plots."""
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(made.report.model_dump_json(by_alias=True))
+    made.cases.to_csv(folder / "predictions.csv", index=False, float_format="%.9g")
+    return folder

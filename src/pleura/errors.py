@@ -144,6 +144,13 @@ class DataError(PleuraError):
     default_hint = "Run `pleura data index` on the folder and read its report."
 
 
+class TooFewCasesError(PleuraError):
+    """Fewer labelled cases than a figure or a threshold needs to mean anything."""
+
+    code = "too_few_cases"
+    default_hint = "Label more images, of more patients; images of the same patients do not count."
+
+
 class ConfigError(PleuraError):
     """A configuration that is not valid."""
 

@@ -32,6 +32,10 @@ COMMANDS = {
     "data": _Command("data", "app", "Index and report on SIIM-ACR data."),
     "train": _Command("train", "train", "Train a model on an indexed data set."),
     "evaluate": _Command("evaluate", "evaluate", "Measure a model on a split, with intervals."),
+    "compare": _Command("compare", "compare", "Hold two evaluations on the same images together."),
+    "calibrate": _Command(
+        "calibrate", "calibrate", "Fit probability and thresholds to a site's own images."
+    ),
     "export": _Command("export", "export", "Turn a training run into a model folder."),
 }
 # Top-level modules that come with an extra and not with the base install.

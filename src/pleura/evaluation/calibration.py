@@ -45,8 +45,8 @@ def fit_platt(
         classes apart; it is logged as a warning.
 
     Raises:
-        ValueError: lengths differ, only one class occurs, all logits are equal, or the prevalence is
-            not within (0, 1).
+        ValueError: lengths differ, only one class occurs, all logits are equal, or the prevalence
+            is not within (0, 1).
     """
     logit, target, weight = _prepared(logits, labels, prevalence)
     centre, spread = float(logit.mean()), float(logit.std())

@@ -19,6 +19,7 @@ from pleura.masks import RunLengthConvention, decode
 from pleura.metrics import EmptyConvention, dice, iou
 
 MATCHED = "matched"
+_NEVER = 2.0  # no probability reaches it
 CARRIED_COLUMNS = (
     "view",
     "sex",
@@ -46,19 +47,24 @@ class Selection:
     rows: int
 
 
-def select_rows(index: Index, split: str, limit: int | None = None, seed: int = 0) -> Selection:
+def select_rows(
+    index: Index, split: str | None, limit: int | None = None, seed: int = 0
+) -> Selection:
     """The labelled rows of a split, or a random sample of them, in the order of the index.
 
     Args:
         index: the data set.
-        split: value of the index's column `split`.
+        split: value of the index's column `split`; None for every row that may be used.
         limit: at most so many rows, drawn at random; None for all.
         seed: of the draw.
 
     Raises:
         DataError: the split holds no row, or no labelled one.
     """
-    table = index.table[index.table["split"] == split]
+    splits = index.table["split"]
+    table = index.table[splits != "" if split is None else splits == split]
+    if table.empty and split is None:
+        raise DataError("The index has no rows that may be used.")
     if table.empty:
         known = ", ".join(sorted(set(index.table["split"]) - {""})) or "none"
         raise DataError(f"The index has no rows of the split '{split}'.", f"It has: {known}.")
@@ -67,12 +73,18 @@ def select_rows(index: Index, split: str, limit: int | None = None, seed: int = 
         table = table.iloc[np.sort(drawn)]
     labelled = table[table["label"].notna()]
     if labelled.empty:
-        raise DataError(f"No row of the split '{split}' has a label.")
+        where = "index" if split is None else f"split '{split}'"
+        raise DataError(f"No row of the {where} has a label.")
     return Selection(labelled.reset_index(drop=True), len(table))
 
 
 def predict_cases(
-    predictor: Predictor, index: Index, rows: pd.DataFrame, progress: Progress | None = None
+    predictor: Predictor,
+    index: Index,
+    rows: pd.DataFrame,
+    progress: Progress | None = None,
+    *,
+    masks: bool = True,
 ) -> pd.DataFrame:
     """Judge every row; a file that cannot be judged stays in the table with its code.
 
@@ -85,6 +97,8 @@ def predict_cases(
         index: where the files lie.
         rows: labelled rows of the index.
         progress: called with (done, total) after each image.
+        masks: whether to run the segmenter; without it dice, iou and predicted_area_fraction are
+            NaN, and there are no times.
 
     Returns:
         one row an image: image_id, group, status (`ok`, `refused`, `failed`), error_code,
@@ -97,7 +111,7 @@ def predict_cases(
     for done, row in enumerate(rows.to_dict("records"), start=1):
         record = _what_is_known({str(name): value for name, value in row.items()})
         try:
-            record |= _judge(predictor, index, row)
+            record |= _judge(predictor, index, row, masks)
         except PleuraError as error:
             refused = isinstance(error, RefusedInputError)
             record |= {
@@ -139,19 +153,22 @@ def _what_is_known(row: dict[str, Any]) -> dict[str, Any]:
     } | {name: row[name] for name in CARRIED_COLUMNS}
 
 
-def _judge(predictor: Predictor, index: Index, row: dict[Any, Any]) -> dict[str, Any]:
+def _judge(predictor: Predictor, index: Index, row: dict[Any, Any], masks: bool) -> dict[str, Any]:
     if not row["path"]:
         raise DataError("The index knows no file for this image.")
-    raw = predictor.predict_raw(open_image(index.root, row["path"]))
-    true = true_mask(row)
-    predicted = forced_mask(predictor, raw, None if true is None else true.shape)
-    timings = predictor.decide(raw).timings_ms
+    image = open_image(index.root, row["path"])
+    raw = predictor.predict_raw(image, segment_from=0.0 if masks else _NEVER)
     figures: dict[str, Any] = {
         "logit": raw.logit,
         "probability": raw.probability,
         "uncertainty": np.nan if raw.uncertainty is None else raw.uncertainty,
-        "predicted_area_fraction": float(predicted.mean()),
     }
+    if not masks:
+        return figures
+    true = true_mask(row)
+    predicted = forced_mask(predictor, raw, None if true is None else true.shape)
+    timings = predictor.decide(raw).timings_ms
+    figures["predicted_area_fraction"] = float(predicted.mean())
     if true is not None:
         convention = EmptyConvention.POSITIVES
         figures["dice"] = float(dice(predicted, true, convention))

@@ -27,6 +27,12 @@ from pleura.metrics.decisions import (
 )
 from pleura.metrics.intervals import delong_interval, proportion, wilson_interval
 from pleura.metrics.overlap import EmptyConvention, dice, iou, mean_dice, mean_iou
+from pleura.metrics.paired import (
+    Discordance,
+    PairedDifference,
+    delong_difference,
+    mcnemar_exact,
+)
 from pleura.metrics.ranking import (
     PrecisionRecallCurve,
     RocCurve,
@@ -44,8 +50,10 @@ __all__ = [
     "RISK_COVERAGE_AREA",
     "ROC_AUC",
     "ConfusionMatrix",
+    "Discordance",
     "EmptyConvention",
     "OverlapAccumulator",
+    "PairedDifference",
     "PrecisionRecallCurve",
     "ProbabilityAccumulator",
     "ReliabilityBins",
@@ -58,11 +66,13 @@ __all__ = [
     "brier_score",
     "confusion_matrix",
     "confusion_matrix_at",
+    "delong_difference",
     "delong_interval",
     "dice",
     "expected_calibration_error",
     "iou",
     "kept_cases",
+    "mcnemar_exact",
     "mean_dice",
     "mean_iou",
     "net_benefit_of_all",

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pleura.inference.manifest import Estimate
 from pleura.metrics import _checks
-from pleura.metrics._checks import FloatArray
+from pleura.metrics._checks import BoolArray, FloatArray
 from pleura.metrics.ranking import roc_auc
 
 
@@ -30,7 +30,7 @@ def wilson_interval(successes: float, n: float, level: float = 0.95) -> tuple[fl
     """
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"need 0 <= successes <= n and n > 0, not {successes} of {n}")
-    z = _quantile(level)
+    z = normal_quantile(level)
     share = successes / n
     centre = share + z * z / (2 * n)
     half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -91,22 +91,41 @@ def delong_interval(scores: ArrayLike, labels: ArrayLike, level: float = 0.95) -
     """
     score = _checks.scores(scores)
     label = _checks.labels(labels, score.size)
+    of_positives, of_negatives = placements(score, label)
+    m, n = of_positives.size, of_negatives.size
+    area = roc_auc(score, label)
+    variance = float(of_positives.var(ddof=1)) / m + float(of_negatives.var(ddof=1)) / n
+    if variance > 0:
+        half = normal_quantile(level) * sqrt(variance)
+        low, high = max(0.0, area - half), min(1.0, area + half)
+    else:
+        low, high = wilson_interval(area * min(m, n), min(m, n), level)
+    return Estimate(value=area, low=low, high=high, n=score.size)
+
+
+def placements(score: FloatArray, label: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """DeLong's components of the AUC: what each case adds to it, by mid-ranks (Sun and Xu, 2014).
+
+    Args:
+        score: (m + n,) finite.
+        label: (m + n,) of m positives and n negatives.
+
+    Returns:
+        (m,) for each positive the share of negatives below it, ties counting half; (n,) for each
+        negative the share of positives above it. The mean of either is the AUC.
+
+    Raises:
+        ValueError: a class has fewer than two cases.
+    """
     _checks.both_classes(label)
     positive, negative = score[label], score[~label]
     m, n = positive.size, negative.size
     if min(m, n) < 2:
         raise ValueError(f"each class needs two cases: {m} positive and {n} negative")
-    area = roc_auc(score, label)
     overall = _midranks(np.concatenate([positive, negative]))
     of_positives = (overall[:m] - _midranks(positive)) / n
     of_negatives = 1.0 - (overall[m:] - _midranks(negative)) / m
-    variance = float(of_positives.var(ddof=1)) / m + float(of_negatives.var(ddof=1)) / n
-    if variance > 0:
-        half = _quantile(level) * sqrt(variance)
-        low, high = max(0.0, area - half), min(1.0, area + half)
-    else:
-        low, high = wilson_interval(area * min(m, n), min(m, n), level)
-    return Estimate(value=area, low=low, high=high, n=score.size)
+    return of_positives, of_negatives
 
 
 def group_index(groups: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -130,7 +149,8 @@ def _midranks(values: FloatArray) -> FloatArray:
     return middle[index]
 
 
-def _quantile(level: float) -> float:
+def normal_quantile(level: float) -> float:
+    """Half-width of the central interval of the standard normal that covers `level`."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie within (0, 1), not be {level}")
     return NormalDist().inv_cdf(0.5 + level / 2)
