@@ -256,3 +256,20 @@ def test_the_share_of_the_mask_in_the_logit_may_be_chosen_after_training(run, tm
     raw = Predictor.load(tmp_path / "m", threads=1).predict_raw(radiograph)
     assert raw.logit == pytest.approx(expected, abs=1e-3)
     assert raw.network_map is not None
+
+
+def test_chexnet_is_exported_with_its_class_activation_map(data, tmp_path):
+    folder = train(config(data, tmp_path / "run", "schedule.epochs=1"))
+    manifest = export_run(folder, tmp_path / "model", ExportOptions(flip_average=True))
+    prediction = Predictor(tmp_path / "model").predict(data / "image1.png", always_segment=True)
+    assert 0 < prediction.probability < 1
+    assert prediction.segmented
+    assert prediction.probability_map.max() > 0
+    assert manifest.training["network"]["name"] == "chexnet"
+
+
+def test_chexnet_has_no_mask_as_evidence(data, tmp_path):
+    folder = train(config(data, tmp_path / "run", "schedule.epochs=1"))
+    with pytest.raises(ModelError, match="no mask that could be evidence"):
+        export_run(folder, tmp_path / "model", ExportOptions(mask_evidence=0.5))
+    assert not (tmp_path / "model").exists()

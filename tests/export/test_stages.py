@@ -5,7 +5,7 @@ import torch
 
 from pleura.errors import ModelError
 from pleura.export.stages import cut
-from pleura.models import create_network
+from pleura.models import Network, create_network
 
 WIDTHS = {4: [16, 12, 8], 2: [16, 12, 8, 8], 1: [16, 12, 8, 8, 8]}
 
@@ -52,7 +52,21 @@ def test_a_network_without_a_logit_cannot_judge(mask_evidence):
     assert "image_head: true" in caught.value.hint
 
 
-def test_a_network_without_a_mask_is_no_joint_one():
-    chexnet = create_network("chexnet", block_config=[1, 1], init_features=8, growth_rate=4)
-    with pytest.raises(ModelError, match="CheXNet is not a joint network"):
-        cut(chexnet)
+def test_chexnet_gives_its_logit_and_where_it_comes_from():
+    torch.manual_seed(0)
+    small = {"block_config": [1, 1], "init_features": 8, "growth_rate": 4}
+    network = create_network("chexnet", **small, class_activation_map=True).eval()
+    stages = cut(network)
+    assert stages.features == ("features",)
+    image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = network(image)
+        logit, features = stages.classifier(image)
+        mask_logits = stages.segmenter(features)
+    assert torch.equal(logit, whole.logit)
+    assert torch.equal(mask_logits, whole.mask_logits)
+
+
+def test_another_network_is_refused():
+    with pytest.raises(ModelError, match="Network is not a joint network"):
+        cut(Network())

@@ -24,6 +24,39 @@ def test_the_defaults_are_densenet_121():
     assert network.stride == 32
 
 
+SMALL = {"block_config": (2, 2), "init_features": 8, "growth_rate": 4}
+
+
+def _with_map():
+    torch.manual_seed(0)
+    network = CheXNet(**SMALL, class_activation_map=True).eval()
+    return network, torch.randn(2, 1, 64, 96)
+
+
+def test_the_mean_of_the_class_activation_map_is_the_logit():
+    network, image = _with_map()
+    with torch.inference_mode():
+        output = network(image)
+        logit = CheXNet.forward(network, image).logit
+    assert output.mask_logits.shape == (2, 1, 64 // network.stride, 96 // network.stride)
+    assert network.output_stride == network.stride
+    torch.testing.assert_close(output.mask_logits.mean((2, 3)), logit)
+    torch.testing.assert_close(logit, network.densenet(image), atol=1e-6, rtol=1e-6)
+
+
+def test_the_map_is_grad_cam_up_to_bias_and_scale():
+    """Grad-CAM by its own definition: features weighted by the mean gradient, then cut at zero."""
+    network, image = _with_map()
+    features = network.features(image).detach().requires_grad_()
+    network.judge(features).sum().backward()
+    weights = features.grad.mean((2, 3), keepdim=True)
+    grad_cam = (weights * features).sum(1, keepdim=True).relu()
+    with torch.no_grad():
+        ours = network.activation_map(features) - network.densenet.class_layers.out.bias
+    places = features.shape[2] * features.shape[3]
+    torch.testing.assert_close(grad_cam * places, ours.relu())
+
+
 def test_dropout_reaches_the_dense_layers():
     torch.manual_seed(0)
     network = CheXNet(block_config=(2, 2), init_features=8, growth_rate=4, dropout=0.5)

@@ -116,10 +116,11 @@ def export_run(
     Raises:
         ConfigError: the run folder has no valid configuration.
         ModelError: the run has no such checkpoint, no record, or no validation fold with
-            positives, negatives and a mask; the network is not a joint one; parity does not hold.
+            positives, negatives and a mask; the network gives no logit or no map; parity does not
+            hold.
         NotFoundError: the run's index is not there.
     """
-    config = _with_evidence(load_config(run / CONFIG_NAME), options.mask_evidence)
+    config = _for_export(load_config(run / CONFIG_NAME), options.mask_evidence)
     index, rows = held_out_rows(config, options.root)
     record = _read_record(run)
     network = load_network(run, config, options.checkpoint)
@@ -147,11 +148,19 @@ def selftest_cases(predictor: Predictor) -> tuple[SelftestCase, ...]:
     return tuple(measure(predictor, seed, pneumothorax=seed % 2 == 1) for seed in _SELFTEST_SEEDS)
 
 
-def _with_evidence(config: TrainingConfig, mask_evidence: float | None) -> TrainingConfig:
-    if mask_evidence is None:
-        return config
+def _for_export(config: TrainingConfig, mask_evidence: float | None) -> TrainingConfig:
+    """The configuration with what is decided only now among the network's options."""
     network = config.network
-    changed = {**network.options, "mask_evidence": mask_evidence}
+    changed = dict(network.options)
+    if mask_evidence is not None:
+        changed["mask_evidence"] = mask_evidence
+    if network.name == "chexnet":
+        if mask_evidence is not None:
+            raise ModelError(
+                "CheXNet has no mask that could be evidence for its logit.",
+                "Export it without a share of the mask's evidence.",
+            )
+        changed["class_activation_map"] = True
     return config.model_copy(update={"network": network.model_copy(update={"options": changed})})
 
 

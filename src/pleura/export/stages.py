@@ -3,7 +3,8 @@
 The classifier gives the image-level logit and the features that the segmenter needs; the segmenter
 goes on from there, so that nothing is computed twice and a clear negative costs the encoder alone.
 Where the mask is evidence for the logit, the classifier holds the decoder as well, and what is left
-to the segmenter is the last convolution.
+to the segmenter is the last convolution. CheXNet has no segmenter; its class activation map, which
+says where it looks, takes that place.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from pleura.errors import ModelError
 from pleura.models import Network
 from pleura.models.blocks import ImageHead
+from pleura.models.chexnet import CheXNet
 from pleura.models.unet import UNet
 
-IMAGE, LOGIT, MASK_LOGITS, DECODED = "image", "logit", "mask_logits", "decoded"
+IMAGE, LOGIT, MASK_LOGITS = "image", "logit", "mask_logits"
+DECODED, FEATURES = "decoded", "features"
 _STRIDES = (2, 4, 8, 16, 32)
 
 
@@ -96,6 +99,31 @@ class MaskHeadStage(nn.Module):
         return mask_logits
 
 
+class CheXNetStage(nn.Module):
+    """Image -> logit and the features that it is the mean of."""
+
+    def __init__(self, network: CheXNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (n, 1, h, w) to the logit (n, 1) and the last features."""
+        features = self.network.features(image)
+        return self.network.judge(features), features
+
+
+class ActivationMapStage(nn.Module):
+    """CheXNet's last features -> class activation map."""
+
+    def __init__(self, network: CheXNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map what `CheXNetStage` gives to (n, 1, h, w)."""
+        return self.network.activation_map(features)
+
+
 @dataclass(frozen=True)
 class Stages:
     """The two stages, in evaluation mode, and the names of what passes between them."""
@@ -106,15 +134,17 @@ class Stages:
 
 
 def cut(network: Network) -> Stages:
-    """Cut a joint network into its two stages, which share its weights.
+    """Cut a network into its two stages, which share its weights.
 
     Raises:
-        ModelError: the network has not both an image-level logit and a mask.
+        ModelError: the network has not both an image-level logit and a mask or a map.
     """
+    if isinstance(network, CheXNet):
+        return Stages(CheXNetStage(network).eval(), ActivationMapStage(network).eval(), (FEATURES,))
     if not isinstance(network, UNet):
         raise ModelError(
             f"{type(network).__name__} is not a joint network with a logit and a mask.",
-            "Export a U-Net with an image-level head.",
+            "Export CheXNet, or a U-Net with an image-level head.",
         )
     if network.mask_evidence > 0:
         evidence = EvidenceClassifierStage(network).eval()
