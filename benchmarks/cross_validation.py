@@ -2,15 +2,16 @@
 
     python benchmarks/cross_validation.py benchmarks/experiments.yaml -o FOLDER [--only ARM ...]
 
-Each arm is the base configuration with some keys set otherwise. For each fold it is trained on the
-other folds, and judges the held-out images of two-sided label sources with the averaged weights of
-its last epoch, unflipped. A fold that was finished before is not trained again, so that a killed
-run goes on. Written to FOLDER: `ARM/out-of-fold.parquet` (logit of the head, logit of the mask's
+Each arm is the base configuration with some keys set otherwise, or another arm's weights without
+averaging. For each fold it is trained on the other folds, and judges the held-out images of
+two-sided label sources with the averaged weights of its last epoch, unflipped. A fold that was
+finished before is not trained again, so that a killed run goes on. Written to FOLDER: `ARM/out-of-fold.parquet` (logit of the head, logit of the mask's
 evidence, Dice of each image) and `summary.json`; printed: a table.
 
 Logits of different networks have different scales, so cases are ranked within their fold: the AUC
-is the mean over folds. Intervals and differences from the base are 95 % by bootstrap over patients
-within folds, the same draws for both arms.
+is the mean over folds. The tube AUC asks whether positives without a chest tube rank above
+negatives with one (`pleura.evaluation.tube`). Intervals and differences from the base are 95 % by
+bootstrap over patients within folds, the same draws for both arms.
 """
 
 import argparse
@@ -32,10 +33,12 @@ from torch.utils.data import DataLoader
 
 from pleura.data.dataset import RadiographDataset
 from pleura.metrics import roc_auc
+from pleura.models import Network
 from pleura.models.unet.model import mask_evidence_logit
 from pleura.training.checkpoint import load_network
 from pleura.training.config import TrainingConfig, load_config
 from pleura.training.examples import load_examples
+from pleura.training.record import CHECKPOINTS, LAST_NAME
 from pleura.training.run import train
 
 FOLDS = 5
@@ -61,23 +64,43 @@ def fold_config(
     return load_config(base, tuple(overrides))
 
 
-def run_fold(config: TrainingConfig, fold: int) -> pd.DataFrame:
-    """Train one fold, unless it was trained before, and judge its held-out images."""
+def run_fold(config: TrainingConfig, fold: int, raw_of: Path | None = None) -> pd.DataFrame:
+    """Train one fold, unless it was trained before, and judge its held-out images.
+
+    Args:
+        config: of the arm and fold.
+        fold: that is held out.
+        raw_of: a finished run whose weights, as they are without averaging, are judged instead.
+    """
     stored = config.output / PREDICTIONS
     if stored.is_file():
         return pd.read_parquet(stored)
-    started = time.perf_counter()
-    train(config)
-    seconds = time.perf_counter() - started
-    judged = judge(config).assign(fold=fold, seconds=seconds)
+    if raw_of is None:
+        started = time.perf_counter()
+        train(config)
+        seconds = time.perf_counter() - started
+        judged = judge(config, load_network(config.output, config, "last"))
+    else:
+        seconds = float("nan")
+        judged = judge(config, raw_network(raw_of, config))
+    judged = judged.assign(fold=fold, seconds=seconds)
     judged.to_parquet(stored)
     return judged
 
 
+def raw_network(run: Path, config: TrainingConfig) -> Network:
+    """The network of a run with the weights of its last step."""
+    network = load_network(run, config, "last")
+    path = run / CHECKPOINTS / LAST_NAME
+    stored = torch.load(path, map_location="cpu", weights_only=True)["current_model_state"]
+    network.load_state_dict({key.removeprefix("network."): value for key, value in stored.items()})
+    return network.eval()
+
+
 @torch.inference_mode()
-def judge(config: TrainingConfig) -> pd.DataFrame:
+def judge(config: TrainingConfig, network: Network) -> pd.DataFrame:
     """One row for each held-out image: who, label, logits, Dice on the network's own grid."""
-    network = load_network(config.output, config, "last").to(memory_format=torch.channels_last)
+    network = network.to(memory_format=torch.channels_last)
     data = load_examples(config.data)
     dataset = RadiographDataset(
         data.examples, config.preprocessing, network.output_stride, positions=data.validation
@@ -137,9 +160,35 @@ def mean_auc(
     return float(np.mean([roc_auc(scores[rows], labels[rows]) for rows in folds]))
 
 
+def tube_sides(table: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Positives known to show no chest tube, and negatives known to show one, each (n,)."""
+    tube = table["chest_tube"].astype("Float64").to_numpy(dtype=float, na_value=np.nan)
+    label = table["label"].to_numpy()
+    return (label == 1) & (tube == 0), (label == 0) & (tube == 1)
+
+
+def tube_auc(
+    scores: NDArray[np.float64],
+    untreated: NDArray[np.bool_],
+    treated: NDArray[np.bool_],
+    folds: list[NDArray[np.int64]],
+) -> float:
+    """Share of pairs of one fold in which the positive without a tube has the higher score.
+
+    There are too few negatives with a tube for an AUC of each fold: pairs are counted together.
+    """
+    won = pairs = 0.0
+    for rows in folds:
+        air, tube = scores[rows[untreated[rows]]], scores[rows[treated[rows]]]
+        gaps = air[:, None] - tube[None, :]
+        won += float((gaps > 0).sum()) + 0.5 * float((gaps == 0).sum())
+        pairs += gaps.size
+    return won / pairs if pairs else float("nan")
+
+
 def interval(values: list[float]) -> list[float]:
     """2.5th and 97.5th percentile."""
-    return [float(bound) for bound in np.percentile(values, [2.5, 97.5])]
+    return [float(bound) for bound in np.nanpercentile(values, [2.5, 97.5])]
 
 
 def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -171,8 +220,14 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
             "auc_interval": interval(drawn[name]),
             "best_evidence_share": best_share,
             "dice_positives": float(table["dice"].mean()),
-            "minutes": float(table.groupby("fold")["seconds"].first().sum() / 60),
+            "minutes": float(table.groupby("fold")["seconds"].first().sum(min_count=1) / 60),
         }
+        untreated, treated = tube_sides(table)
+        figures["tube_cases"] = [int(untreated.sum()), int(treated.sum())]
+        figures["tube_auc"] = tube_auc(scores, untreated, treated, whole)
+        figures["tube_auc_interval"] = interval(
+            [tube_auc(scores, untreated, treated, draw) for draw in draws]
+        )
         if BASE in drawn:
             gains = [a - b for a, b in zip(drawn[name], drawn[BASE], strict=True)]
             figures["gain"] = figures["auc"] - summary.get(BASE, figures)["auc"]
@@ -184,18 +239,18 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 def table_of(summary: Mapping[str, Mapping[str, Any]]) -> str:
     """The summary in Markdown."""
     lines = [
-        "| arm | AUC, head | gain over base | AUC, 0.67 evidence | Dice positives | minutes |",
-        "|---|---|---|---|---|---|",
+        "| arm | AUC, head | gain over base | AUC, 0.67 evidence | Dice | tube AUC | minutes |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in summary.items():
-        low, high = row["auc_interval"]
-        gain = "-"
+        (low, high), (tube_low, tube_high) = row["auc_interval"], row["tube_auc_interval"]
+        gain, minutes = "-", "-" if np.isnan(row["minutes"]) else f"{row['minutes']:.1f}"
         if name != BASE and "gain" in row:
             gain = "{:+.3f} [{:+.3f}, {:+.3f}]".format(row["gain"], *row["gain_interval"])
         lines.append(
             f"| {name} | {row['auc']:.3f} [{low:.3f}, {high:.3f}] | {gain} "
             f"| {row['auc_evidence_0.67']:.3f} | {row['dice_positives']:.3f} "
-            f"| {row['minutes']:.1f} |"
+            f"| {row['tube_auc']:.3f} [{tube_low:.3f}, {tube_high:.3f}] | {minutes} |"
         )
     return "\n".join(lines)
 
@@ -210,10 +265,13 @@ def main() -> None:
     experiments = yaml.safe_load(options.experiments.read_text(encoding="utf-8"))
     judged: dict[str, pd.DataFrame] = {}
     for arm in options.only or experiments["arms"]:
-        folds = [
-            run_fold(fold_config(experiments, arm, fold, options.output), fold)
-            for fold in range(FOLDS)
-        ]
+        raw_of = (experiments["arms"][arm] or {}).get("unaveraged")
+        folds = []
+        for fold in range(FOLDS):
+            source = None if raw_of is None else options.output / raw_of / f"fold-{fold}"
+            folds.append(
+                run_fold(fold_config(experiments, arm, fold, options.output), fold, source)
+            )
         judged[arm] = pd.concat(folds, ignore_index=True)
         judged[arm].to_parquet(options.output / arm / PREDICTIONS)
         report = {
