@@ -5,8 +5,9 @@
 Each arm is the base configuration with some keys set otherwise, or another arm's weights without
 averaging. For each fold it is trained on the other folds, and judges the held-out images of
 two-sided label sources with the averaged weights of its last epoch, unflipped. A fold that was
-finished before is not trained again, so that a killed run goes on. Written to FOLDER: `ARM/out-of-fold.parquet` (logit of the head, logit of the mask's
-evidence, Dice of each image) and `summary.json`; printed: a table.
+finished before is not trained again, so that a killed run goes on. Written to FOLDER:
+`ARM/out-of-fold.parquet` (logit of the head, logit of the mask's evidence, Dice of each image) and
+`summary.json`; printed: a table.
 
 Logits of different networks have different scales, so cases are ranked within their fold: the AUC
 is the mean over folds. The tube AUC asks whether positives without a chest tube rank above
