@@ -200,12 +200,13 @@ def _measure(network: Network, pairs: list[_Pair], images: Tensor) -> None:
         module = modules[name]
         if not isinstance(module, nn.BatchNorm2d):
             raise TypeError(f"{name} is no batch normalisation")
-        mean, variance = moments.mean, moments.variance
-        folded = module.bias.double()
-        module.running_mean.copy_(mean)  # type: ignore[union-attr]
-        module.running_var.copy_(variance)  # type: ignore[union-attr]
-        module.weight.copy_((module.running_var.double() + module.eps).sqrt())  # type: ignore[union-attr]
-        module.bias.copy_(folded + mean)
+        statistics = {
+            "running_mean": moments.mean,
+            "running_var": moments.variance,
+            "weight": (moments.variance + module.eps).sqrt(),
+            "bias": module.bias.double() + moments.mean,
+        }
+        module.load_state_dict(statistics, strict=False)  # as it was: the count of batches
 
 
 class _Moments:
