@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sklearn.isotonic import IsotonicRegression
 
 from pleura.evaluation import choose_calibration, fit_isotonic, fit_temperature
 from pleura.evaluation.calibration import FOLDS, METHODS, _choose, patient_folds
@@ -87,7 +86,7 @@ def test_isotonic_needs_two_blocks():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(4, 80), st.integers(0, 10_000), st.sampled_from([None, 0.05, 0.5]))
-def test_the_blocks_are_those_of_scikit_learn(n, seed, prevalence):
+def test_the_blocks_are_those_of_the_min_max_formula(n, seed, prevalence):
     generator = np.random.default_rng(seed)
     labels = np.arange(n) % 2 == 0
     logits = np.round(generator.normal(labels * 2.0, 1.0), 1)
@@ -98,8 +97,16 @@ def test_the_blocks_are_those_of_scikit_learn(n, seed, prevalence):
     weights = np.ones(n) if prevalence is None else prevalence_weights(labels, prevalence)
     positives, negatives = labels.sum(), (~labels).sum()
     target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    fit = IsotonicRegression().fit(logits, target, sample_weight=weights)
-    expected = fit.predict(logits)
+    places = np.unique(logits)
+    mass = np.array([weights[logits == place].sum() for place in places])
+    mean = np.array([np.average(target[logits == x], weights=weights[logits == x]) for x in places])
+
+    def pooled(first, last):
+        return np.average(mean[first : last + 1], weights=mass[first : last + 1])
+
+    # Barlow et al. (1972): the largest over first of the least over last of the pooled means.
+    count = range(len(places))
+    expected = [max(min(pooled(i, j) for j in count[k:]) for i in count[: k + 1]) for k in count]
     assert np.unique(np.round(expected, 9)) == pytest.approx([y for _, y in knots], abs=1e-8)
     fitted = Calibration(method="isotonic", knots=knots)
     said = [calibrated_probability(x, fitted) for x in np.linspace(-9, 9, 400)]

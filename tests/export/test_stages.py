@@ -32,15 +32,27 @@ def test_two_stages_are_the_network_and_pass_no_feature_that_nobody_needs(output
     assert [96 // feature.shape[2] for feature in features] == strides
 
 
-def test_where_the_mask_is_evidence_the_classifier_holds_the_decoder():
-    network = joint(2, mask_evidence=0.6)
+def chexnet():
+    torch.manual_seed(0)
+    small = {"block_config": [1, 1], "init_features": 8, "growth_rate": 4}
+    return create_network("chexnet", **small, class_activation_map=True).eval()
+
+
+@pytest.mark.parametrize(
+    ("make", "feature"),
+    [(lambda: joint(2, mask_evidence=0.6), "decoded"), (chexnet, "features")],
+    ids=["mask evidence", "chexnet"],
+)
+def test_two_stages_that_pass_one_feature_are_the_network(make, feature):
+    """Where the mask is evidence the classifier holds the decoder; CheXNet's map is of its head."""
+    network = make()
     stages = cut(network)
-    assert stages.features == ("decoded",)
+    assert stages.features == (feature,)
     image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = network(image)
-        logit, decoded = stages.classifier(image)
-        mask_logits = stages.segmenter(decoded)
+        logit, passed = stages.classifier(image)
+        mask_logits = stages.segmenter(passed)
     assert torch.equal(logit, whole.logit)
     assert torch.equal(mask_logits, whole.mask_logits)
 
@@ -50,21 +62,6 @@ def test_a_network_without_a_logit_cannot_judge(mask_evidence):
     with pytest.raises(ModelError, match="no image-level head") as caught:
         cut(joint(image_head=False, mask_evidence=mask_evidence))
     assert "image_head: true" in caught.value.hint
-
-
-def test_chexnet_gives_its_logit_and_where_it_comes_from():
-    torch.manual_seed(0)
-    small = {"block_config": [1, 1], "init_features": 8, "growth_rate": 4}
-    network = create_network("chexnet", **small, class_activation_map=True).eval()
-    stages = cut(network)
-    assert stages.features == ("features",)
-    image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        whole = network(image)
-        logit, features = stages.classifier(image)
-        mask_logits = stages.segmenter(features)
-    assert torch.equal(logit, whole.logit)
-    assert torch.equal(mask_logits, whole.mask_logits)
 
 
 def test_another_network_is_refused():

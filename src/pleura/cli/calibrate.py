@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, say
+from pleura.cli.options import DrawSeed, Resamples, Root, Threads
 
 if TYPE_CHECKING:
     from pleura.evaluation.site_calibration import SiteCalibration
@@ -27,12 +28,10 @@ def calibrate(
             min=0.001, max=0.999, help="Share of positives to calibrate for; else the images' own."
         ),
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the images, when it has moved.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Draws of every bootstrap.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    root: Root = None,
+    threads: Threads = None,
+    resamples: Resamples = 2000,
+    seed: DrawSeed = 0,
 ) -> None:
     """Fit a model's probability and thresholds to your own labelled images, as a new model.
 

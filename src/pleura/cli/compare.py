@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, prepare_stdout, say
+from pleura.cli.options import DrawSeed, Resamples
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,8 +33,8 @@ def compare(
         typer.Option(help="Point at which both decide; else the one of the first evaluation."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False,
-    resamples: Annotated[int, typer.Option(min=100, help="Draws of every bootstrap.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    resamples: Resamples = 2000,
+    seed: DrawSeed = 0,
 ) -> None:
     """Say by how much two models differ on the same images, and what chance explains.
 

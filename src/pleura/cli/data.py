@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pleura.cli.console import DISCLAIMER, say
+from pleura.cli.options import Root
 
 if TYPE_CHECKING:
     from pleura.data.index import Index
@@ -58,9 +59,7 @@ def report_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path(
         "report.html"
     ),
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the images, when it has moved.")
-    ] = None,
+    root: Root = None,
 ) -> None:
     """Write an HTML page on an index that opens without a network."""
     from pleura.data.index import read_index

@@ -7,6 +7,7 @@ import numpy as np
 import typer
 
 from pleura.cli.console import DISCLAIMER, complain, say
+from pleura.cli.options import Threads
 from pleura.cli.results import open_folder, stated_when_not_written
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def demo(
         "pleura-demo"
     ),
     model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a network run.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Draw four synthetic radiographs, two with a pneumothorax, judge them, and write all outputs.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import say
+from pleura.cli.options import DrawSeed, Resamples, Root, Threads
 
 if TYPE_CHECKING:
     from pleura.evaluation import Report
@@ -26,12 +27,10 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many images, drawn at random.")
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the images, when it has moved.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Draws of every bootstrap.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    root: Root = None,
+    threads: Threads = None,
+    resamples: Resamples = 2000,
+    seed: DrawSeed = 0,
     thumbnails: Annotated[
         bool, typer.Option(help="Show the images of the worst errors on the page.")
     ] = True,

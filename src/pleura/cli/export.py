@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pleura.cli.console import DISCLAIMER, say
+from pleura.cli.options import Root
 
 
 def export(
@@ -23,7 +24,7 @@ def export(
     flip_average: Annotated[
         bool, typer.Option(help="Judge the mirror image, too; twice the time.")
     ] = False,
-    root: Annotated[Path | None, typer.Option(help="Folder of the images, if moved.")] = None,
+    root: Root = None,
     mask_evidence: Annotated[
         float | None,
         typer.Option(

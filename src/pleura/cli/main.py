@@ -49,6 +49,7 @@ TRAIN_MODULES = frozenset(
         "pandas",
         "pyarrow",
         "safetensors",
+        "scipy",
         "sklearn",
         "tensorboard",
         "torch",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, HEADER, Tally, complain, prepare_stdout, table_line
+from pleura.cli.options import Threads
 from pleura.cli.results import Shown, check_paths, open_folder, stated_when_not_written
 from pleura.errors import ModelError
 
@@ -33,7 +34,7 @@ def predict(
         str | None, typer.Option(help="Name of the operating point that decides.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a network run.")] = None,
+    threads: Threads = None,
     heatmap: Annotated[
         bool,
         typer.Option(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, say
+from pleura.cli.options import Threads
 from pleura.errors import ModelError
 
 DISAGREEMENT = 1
@@ -12,7 +13,7 @@ DISAGREEMENT = 1
 
 def selftest(
     model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a network run.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Judge synthetic radiographs and compare with the results recorded at the model's release.
 

@@ -110,19 +110,18 @@ def fit_isotonic(
     Raises:
         ValueError: as `fit_platt`, or all cases fall into one block.
     """
-    logit, target, weight = _prepared(logits, labels, prevalence)
-    distinct, place = np.unique(logit, return_inverse=True)
-    mass = np.bincount(place, weight)
-    wanted = np.bincount(place, weight * target)
-    blocks: list[tuple[float, float, float]] = []  # mass, mass times logit, mass times probability
-    for block in zip(mass, mass * distinct, wanted, strict=True):
-        blocks.append(block)
-        while len(blocks) > 1 and _mean(blocks[-2]) >= _mean(blocks[-1]) - _TOLERANCE:
-            last, before = blocks.pop(), blocks.pop()
-            blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
-    if len(blocks) == 1:
+    from sklearn.isotonic import IsotonicRegression
+
+    prepared = _prepared(logits, labels, prevalence)
+    logit, target, weight = (values[np.argsort(prepared[0], kind="stable")] for values in prepared)
+    fitted = IsotonicRegression().fit(logit, target, sample_weight=weight).predict(logit)
+    block = np.concatenate([[0], np.cumsum(np.diff(fitted) > _TOLERANCE)])
+    if block[-1] == 0:
         raise ValueError("one block holds all cases: the logits do not tell the classes apart")
-    return tuple((float(block[1] / block[0]), float(_mean(block))) for block in blocks)
+    mass = np.bincount(block, weight)
+    places = np.bincount(block, weight * logit) / mass
+    probabilities = np.bincount(block, weight * target) / mass
+    return tuple(zip(places.tolist(), probabilities.tolist(), strict=True))
 
 
 def choose_calibration(
@@ -302,10 +301,6 @@ def _prepared(
     negatives = label.size - positives
     target = np.where(label == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     return logit, target, weight / weight.sum()
-
-
-def _mean(block: tuple[float, float, float]) -> float:
-    return block[2] / block[0]
 
 
 def _log_odds(share: float) -> float:

@@ -150,7 +150,7 @@ class _Pair:
         self.label = first.label
         self.called = (
             first.probability >= points[0].threshold,
-            (second.probability >= points[1].threshold),
+            second.probability >= points[1].threshold,
         )
 
     def bootstrap(

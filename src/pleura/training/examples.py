@@ -13,6 +13,7 @@ from pleura.data.index import read_index
 from pleura.data.splits import from_two_sided_sources
 from pleura.errors import DataError
 from pleura.masks import Letterbox
+from pleura.radiograph import Radiograph
 from pleura.training.config import DataConfig, PhantomConfig
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class TrainingData:
     validation: NDArray[np.int64]
     fingerprint: str
     refused: dict[str, str]
+
+
+def as_radiograph(image: NDArray[np.uint8]) -> Radiograph:
+    """A cached image (side, side), for what is given radiographs."""
+    return Radiograph(image.astype(np.float32) / np.float32(255))
 
 
 def load_examples(config: DataConfig) -> TrainingData:

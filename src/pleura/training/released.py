@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 import torch
@@ -23,11 +22,11 @@ from torch import Tensor, nn
 
 from pleura.errors import ModelError
 from pleura.inference.manifest import Manifest, sha256_of
-from pleura.inference.preprocess import standardise
+from pleura.inference.preprocess import prepare
 from pleura.models import Network
 from pleura.models.weights import LoadReport
 from pleura.training.config import TrainingConfig
-from pleura.training.examples import TrainingData
+from pleura.training.examples import TrainingData, as_radiograph
 
 MEASURED_IMAGES = 256
 _BATCH = 16
@@ -50,8 +49,11 @@ def load_released(network: Network, config: TrainingConfig, data: TrainingData) 
         raise ValueError("the configuration names no model folder")
     rng = np.random.default_rng(config.seed)
     chosen = rng.permutation(data.training[~data.examples.synthetic[data.training]])
-    images = [_prepared(data.examples.images[i], config) for i in chosen[:MEASURED_IMAGES]]
-    return restore(network, folder, torch.stack(images))
+    images = [
+        torch.from_numpy(prepare(as_radiograph(data.examples.images[i]), config.preprocessing)[0])
+        for i in chosen[:MEASURED_IMAGES]
+    ]
+    return restore(network, folder, torch.cat(images))
 
 
 def restore(network: Network, folder: Path, images: Tensor) -> LoadReport:
@@ -76,13 +78,6 @@ def restore(network: Network, folder: Path, images: Tensor) -> LoadReport:
         loaded=tuple(filled),
         sha256=sha256_of(folder / manifest.classifier.file),
     )
-
-
-def _prepared(image: NDArray[np.uint8], config: TrainingConfig) -> Tensor:
-    side = config.preprocessing.size
-    small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-    pixels = small.astype(np.float32) / np.float32(255)
-    return torch.from_numpy(standardise(pixels, config.preprocessing))[None]
 
 
 def _stored(folder: Path, manifest: Manifest) -> dict[str, Tensor]:

@@ -68,11 +68,11 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
     released = config.network.checkpoint is not None and config.network.checkpoint.is_dir()
     starting = RANDOM if released else _starting_weights(config, network)
     data = load_examples(config.data)
-    if released:
+    last = last_checkpoint(config.output)
+    if released and last is None:
         starting = load_released(network, config, data)
     freeze(network, config.network.frozen)
     trainer = _trainer(config, validated=data.validation.size > 0, progress=progress)
-    last = last_checkpoint(config.output)
     if trainer.is_global_zero:
         write_record(config, data, starting)
         if last is None:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from pleura.errors import DataError, ModelError
 from pleura.inference import Predictor
 from pleura.inference.manifest import MANIFEST_NAME, sha256_of
-from pleura.inference.preprocess import standardise
-from pleura.radiograph import Radiograph
+from pleura.inference.preprocess import prepare
 from pleura.training.checkpoint import load_network
 from pleura.training.config import load_config
+from pleura.training.examples import as_radiograph
 from pleura.training.record import BEST_NAME, CHECKPOINTS, CONFIG_NAME, LAST_NAME
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MAP_SIDE = 128
 _REPORT_EVERY = 500
 Judge = Callable[[NDArray[np.uint8]], tuple[float, NDArray[np.float32]]]
-"""From a cached image (side, side) to the probability of air and its map, (h, w)."""
+"""From a cached image (side, side) to the probability of air and its map, (side, side)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +122,7 @@ def _model_judge(folder: Path) -> Judge:
     predictor = Predictor.load(folder)
 
     def judge(image: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32]]:
-        pixels = image.astype(np.float32) / np.float32(255)
-        prediction = predictor.predict(Radiograph(pixels), always_segment=True)
+        prediction = predictor.predict(as_radiograph(image), always_segment=True)
         found = prediction.mask.any()
         return prediction.probability, prediction.probability_map * np.float32(found)
 
@@ -133,19 +132,16 @@ def _model_judge(folder: Path) -> Judge:
 def _run_judge(run: Path, checkpoint: str) -> Judge:
     config = load_config(run / CONFIG_NAME)
     network = load_network(run, config, checkpoint.removesuffix(".ckpt"))
-    preprocessing = config.preprocessing
-    side = preprocessing.size
 
     def judge(image: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32]]:
-        small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        pixels = standardise(small.astype(np.float32) / np.float32(255), preprocessing)
+        pixels, letterbox = prepare(as_radiograph(image), config.preprocessing)
         with torch.inference_mode():
-            output: Any = network(torch.from_numpy(pixels)[None, None])
+            output: Any = network(torch.from_numpy(pixels))
         if output.logit is None:
             raise ModelError(f"The teacher {run} gives no image-level logit.")
         probability = float(torch.sigmoid(output.logit))
         if output.mask_logits is None or probability < 0.5:
-            return probability, np.zeros((side, side), np.float32)
-        return probability, torch.sigmoid(output.mask_logits)[0, 0].numpy()
+            return probability, np.zeros(image.shape, np.float32)
+        return probability, letterbox.invert(torch.sigmoid(output.mask_logits)[0, 0].numpy())
 
     return judge
