@@ -57,7 +57,8 @@ def test_the_manifest_says_what_the_model_needs_and_claims(manifest: Manifest) -
     assert manifest.calibration.method == "platt"
     assert manifest.training["split"] == "train"
     assert manifest.licence
-    for figure in ("test_auc", "test_dice_positives", "test_sensitivity", "test_specificity"):
+    of_points = [f"test_{name}_{kind}" for name in names for kind in ("sensitivity", "specificity")]
+    for figure in ("test_auc", "test_dice_positives", *of_points):
         estimate = manifest.performance[figure]
         assert estimate.low <= estimate.value <= estimate.high
         assert estimate.n > 0

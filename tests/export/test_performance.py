@@ -54,6 +54,9 @@ def test_the_figures_of_the_report_become_the_claims(model, tmp_path):
     assert claims["test_auc"] == figures.discrimination.auc
     assert claims["test_dice_positives"] == figures.segmentation.dice_positives
     assert claims["test_sensitivity"] == selected.sensitivity
+    for point in figures.operating_points:
+        assert claims[f"test_{point.claimed.name}_sensitivity"] == point.sensitivity
+        assert claims[f"test_{point.claimed.name}_specificity"] == point.specificity
     assert claims["test_end_to_end_dice_kaggle"] == selected.dice_kaggle
     manifest = Manifest.read(model)
     assert manifest.performance == claims

@@ -50,10 +50,22 @@ def record_performance(folder: Path, report_path: Path) -> Manifest:
 
 
 def _claims(report: Report) -> dict[str, Estimate]:
-    """The figures that a manifest states; those at the default operating point are end to end."""
+    """The figures that a manifest states.
+
+    Sensitivity and specificity are those of every operating point, under its name, and once more of
+    the default one, by which the end-to-end figures go.
+    """
     figures = report.figures
     (selected,) = [point for point in figures.operating_points if point.selected]
     named = {
+        f"{point.claimed.name}_{name}": estimate
+        for point in figures.operating_points
+        for name, estimate in (
+            ("sensitivity", point.sensitivity),
+            ("specificity", point.specificity),
+        )
+    }
+    named |= {
         "auc": figures.discrimination.auc,
         "average_precision": figures.discrimination.average_precision,
         "dice_positives": figures.segmentation.dice_positives,
