@@ -81,6 +81,25 @@ def test_another_architecture_is_refused_by_name(released):
         restore(wider, folder, torch.zeros(2, 1, SIDE, SIDE))
 
 
+def test_a_head_of_another_pooling_starts_at_random_where_it_differs(released):
+    folder, options = released
+    images = _standardised(Predictor.load(folder), _images())
+    same = create_network("unet", **options)
+    restore(same, folder, images)
+    network = create_network("unet", **options, pooling="attention")
+    before = {name: value.clone() for name, value in network.head.state_dict().items()}
+    report = restore(network, folder, images)
+    assert set(report.missing) == {
+        f"head.attend.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")
+    }
+    assert report.mismatched == ("head.linear.weight",)
+    for name in ("linear.weight", "attend.0.weight", "attend.2.weight"):
+        assert torch.equal(network.head.state_dict()[name], before[name])
+    with torch.inference_mode():
+        mine, theirs = network.eval()(images), same.eval()(images)
+    assert torch.equal(mine.mask_logits, theirs.mask_logits)
+
+
 def test_changed_files_are_refused(released, tmp_path):
     folder, options = released
     for path in folder.iterdir():

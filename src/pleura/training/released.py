@@ -6,6 +6,8 @@ convolution, the mean m and variance v of its output are measured on training im
 normalisation gets the factor sqrt(v + eps) and the shift b + m. In evaluation mode the network then
 says what the files say; in training mode a batch's own statistics stand near the measured ones, as
 in a network that was never exported.
+
+An image-level head of another kind, with another pooling say, starts at random where it differs.
 """
 
 from collections.abc import Callable
@@ -29,15 +31,17 @@ from pleura.training.config import TrainingConfig
 from pleura.training.examples import TrainingData, as_radiograph
 
 MEASURED_IMAGES = 256
+HEAD = "head."
 _BATCH = 16
 _INT16, _SCALE, _BIAS = "_int16", "_scale", "_bias"
+_COUNT = "num_batches_tracked"
 
 
 def load_released(network: Network, config: TrainingConfig, data: TrainingData) -> LoadReport:
     """Fill a network from the model folder that `network.checkpoint` names.
 
     Args:
-        network: changed in place; of the architecture that was exported.
+        network: changed in place; of the architecture that was exported, but for its head.
         config: of the run.
         data: statistics are measured on the first of its training images, in random order.
 
@@ -70,12 +74,24 @@ def restore(network: Network, folder: Path, images: Tensor) -> LoadReport:
     manifest = Manifest.read(folder)
     stored = _stored(folder, manifest)
     pairs = _normalised(network, images[:1])
-    filled = _filled(network, pairs, stored, manifest)
-    network.load_state_dict(filled)
-    _measure(network, pairs, images)
+    fitted = _fitted(network, pairs, stored)
+    own = network.state_dict()
+    lacking = [name for name in own if name not in fitted and not name.endswith(_COUNT)]
+    beyond_head = [name for name in lacking if not name.startswith(HEAD)]
+    if beyond_head:
+        raise ModelError(
+            f"The model {manifest.name} {manifest.version} does not fit this network: it has no "
+            f"{', '.join(beyond_head[:3])}{' and others' if len(beyond_head) > 3 else ''} of that "
+            "shape.",
+            "Give network.options of the network that was exported; it must be a U-Net.",
+        )
+    network.load_state_dict(own | fitted)
+    _measure(network, [p for p in pairs if f"{p.normalisation}.bias" in fitted], images)
     return LoadReport(
         source=f"model folder {manifest.name} {manifest.version}",
-        loaded=tuple(filled),
+        loaded=tuple(fitted),
+        missing=tuple(name for name in lacking if name not in stored),
+        mismatched=tuple(name for name in lacking if name in stored),
         sha256=sha256_of(folder / manifest.classifier.file),
     )
 
@@ -143,40 +159,31 @@ def _normalised(network: Network, image: Tensor) -> list[_Pair]:
     return pairs
 
 
-def _filled(
-    network: Network, pairs: list[_Pair], stored: dict[str, Tensor], manifest: Manifest
+def _fitted(
+    network: Network, pairs: list[_Pair], stored: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The network's state with the files' weights; normalisations add the folded bias alone."""
+    """The weights that have a place in the network; normalisations add the folded bias alone."""
     state = network.state_dict()
     modules = dict(network.named_modules())
-    wanted = {pair.normalisation: f"{pair.convolution}.weight{_BIAS}" for pair in pairs}
-    lacking: list[str] = []
-    for name, module in modules.items():
-        if not isinstance(module, nn.BatchNorm2d):
-            continue
-        bias = stored.get(wanted.get(name, ""))
+    fitted = {
+        name: stored[name]
+        for name, parameter in network.named_parameters()
+        if name in stored
+        and stored[name].shape == parameter.shape
+        and not isinstance(modules[name.rpartition(".")[0]], nn.BatchNorm2d)
+    }
+    for pair in pairs:
+        name, module = pair.normalisation, modules[pair.normalisation]
+        bias = stored.get(f"{pair.convolution}.weight{_BIAS}")
         if bias is None or bias.shape != state[f"{name}.bias"].shape:
-            lacking.append(name)
             continue
-        state[f"{name}.bias"] = bias
-        state[f"{name}.weight"] = torch.ones_like(bias)
-        state[f"{name}.running_mean"] = torch.zeros_like(bias)
-        state[f"{name}.running_var"] = torch.full_like(bias, 1.0 - module.eps)
-    for name, parameter in network.named_parameters():
-        owner = modules[name.rpartition(".")[0]]
-        if isinstance(owner, nn.BatchNorm2d):
-            continue
-        if name not in stored or stored[name].shape != parameter.shape:
-            lacking.append(name)
-            continue
-        state[name] = stored[name]
-    if lacking:
-        raise ModelError(
-            f"The model {manifest.name} {manifest.version} does not fit this network: it has no "
-            f"{', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''} of that shape.",
-            "Give network.options of the network that was exported; it must be a U-Net.",
-        )
-    return state
+        if not isinstance(module, nn.BatchNorm2d):
+            raise TypeError(f"{name} is no batch normalisation")
+        fitted[f"{name}.bias"] = bias
+        fitted[f"{name}.weight"] = torch.ones_like(bias)
+        fitted[f"{name}.running_mean"] = torch.zeros_like(bias)
+        fitted[f"{name}.running_var"] = torch.full_like(bias, 1.0 - module.eps)
+    return fitted
 
 
 @torch.no_grad()
