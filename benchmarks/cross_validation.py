@@ -2,8 +2,9 @@
 
     python benchmarks/cross_validation.py benchmarks/experiments.yaml -o FOLDER [--only ARM ...]
 
-Each arm is the base configuration with some keys set otherwise, or another arm's weights without
-averaging. For each fold it is trained on the other folds, and judges the held-out images of
+Each arm is the base configuration with some keys set otherwise, which may start from what another
+arm's same fold has learned; or another arm's weights without averaging; or the mean of what several
+arms say. For each fold it is trained on the other folds, and judges the held-out images of
 two-sided label sources with the averaged weights of its last epoch, unflipped. A fold that was
 finished before is not trained again, so that a killed run goes on. Written to FOLDER:
 `ARM/out-of-fold.parquet` (logit of the head, logit of the mask's evidence, Dice of each image) and
@@ -59,6 +60,9 @@ def fold_config(
     overrides = [*options.get("set", ()), f"data.validation_fold={fold}", f"output={run}"]
     if "teacher" in options:
         overrides.append(f"data.unlabelled.teacher={folder / options['teacher'] / run.name}")
+    if "start" in options:
+        weights = folder / options["start"] / run.name / CHECKPOINTS / LAST_NAME
+        overrides.append(f"network.checkpoint={weights}")
     run.mkdir(parents=True, exist_ok=True)
     base = run / "base.yaml"
     base.write_text(yaml.safe_dump(experiments["base"]), encoding="utf-8")
@@ -87,6 +91,15 @@ def run_fold(config: TrainingConfig, fold: int, raw_of: Path | None = None) -> p
     judged = judged.assign(fold=fold, seconds=seconds)
     judged.to_parquet(stored)
     return judged
+
+
+def ensemble(members: list[pd.DataFrame]) -> pd.DataFrame:
+    """What networks say together: the mean of their logits; no mask of its own, so no Dice."""
+    tables = [table.sort_values("image_id", ignore_index=True) for table in members]
+    together = tables[0].assign(dice=np.nan, seconds=np.nan)
+    for column in ("logit", "evidence"):
+        together[column] = np.mean([table[column] for table in tables], axis=0)
+    return together
 
 
 def raw_network(run: Path, config: TrainingConfig) -> Network:
@@ -256,6 +269,20 @@ def table_of(summary: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def judge_arm(experiments: Mapping[str, Any], arm: str, output: Path) -> pd.DataFrame:
+    """Every held-out image of every fold, judged by one arm."""
+    options = experiments["arms"][arm] or {}
+    if "ensemble" in options:
+        (output / arm).mkdir(parents=True, exist_ok=True)
+        return ensemble([pd.read_parquet(output / m / PREDICTIONS) for m in options["ensemble"]])
+    raw_of = options.get("unaveraged")
+    folds = []
+    for fold in range(FOLDS):
+        source = None if raw_of is None else output / raw_of / f"fold-{fold}"
+        folds.append(run_fold(fold_config(experiments, arm, fold, output), fold, source))
+    return pd.concat(folds, ignore_index=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("experiments", type=Path)
@@ -266,14 +293,7 @@ def main() -> None:
     experiments = yaml.safe_load(options.experiments.read_text(encoding="utf-8"))
     judged: dict[str, pd.DataFrame] = {}
     for arm in options.only or experiments["arms"]:
-        raw_of = (experiments["arms"][arm] or {}).get("unaveraged")
-        folds = []
-        for fold in range(FOLDS):
-            source = None if raw_of is None else options.output / raw_of / f"fold-{fold}"
-            folds.append(
-                run_fold(fold_config(experiments, arm, fold, options.output), fold, source)
-            )
-        judged[arm] = pd.concat(folds, ignore_index=True)
+        judged[arm] = judge_arm(experiments, arm, options.output)
         judged[arm].to_parquet(options.output / arm / PREDICTIONS)
         report = {
             "date": datetime.now(UTC).date().isoformat(),

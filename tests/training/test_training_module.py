@@ -13,7 +13,7 @@ from pleura.inference.manifest import Preprocessing
 from pleura.models import Network, NetworkOutput, create_network
 from pleura.training.config import LossConfig, OptimiserConfig
 from pleura.training.loaders import share_of
-from pleura.training.module import LitNetwork, cosine_factor, mix
+from pleura.training.module import LitNetwork, cosine_factor
 
 COUNT, SIDE = 10, 32
 
@@ -159,42 +159,3 @@ def test_held_out_images_are_shared_evenly_and_none_is_left_out(count, world_siz
     assert len({len(share) for share in shares}) == 1
     assert set(np.concatenate(shares)) == set(positions)
     assert sum(map(len, shares)) - count < world_size
-
-
-def test_mixup_mixes_every_part_with_the_same_partner():
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand((6, 1, 4, 4), generator=generator)
-    label = torch.arange(6.0) / 10
-    batch = {
-        "image": image,
-        "mask": image.round(),
-        "label": label,
-        "mask_weight": torch.tensor([1.0, 1.0, 0.0, 0.7, 1.0, 1.0]),
-        "position": torch.arange(6),
-    }
-    mixed = mix(batch, 0.75)
-    for i in range(6):
-        other = round(float((mixed["label"][i] - 0.75 * label[i]) / 0.25 * 10))
-        torch.testing.assert_close(mixed["image"][i], 0.75 * image[i] + 0.25 * image[other])
-        torch.testing.assert_close(
-            mixed["mask"][i], 0.75 * batch["mask"][i] + 0.25 * batch["mask"][other]
-        )
-        expected = min(batch["mask_weight"][i], batch["mask_weight"][other])
-        assert mixed["mask_weight"][i] == expected
-    unchanged = mix(batch, 1.0)
-    assert torch.equal(unchanged["image"], image)
-    assert torch.equal(unchanged["label"], label)
-
-
-def test_an_unknown_label_is_unknown_in_the_mixture(monkeypatch):
-    monkeypatch.setattr(torch, "randperm", lambda n: torch.tensor([1, 0, 2]))
-    image = torch.zeros(3, 1, 2, 2)
-    label = torch.tensor([1.0, torch.nan, 0.0])
-    batch = {
-        "image": image,
-        "mask": image,
-        "label": label,
-        "mask_weight": torch.ones(3),
-        "position": torch.arange(3),
-    }
-    assert torch.isnan(mix(batch, 0.6)["label"]).tolist() == [True, True, False]

@@ -60,6 +60,8 @@ class DataConfig(_Strict):
         limit: the first n images only, for a trial; null for all.
         mixup: alpha of the beta distribution that mixes pairs of images, labels and masks
             (Zhang et al., ICLR 2018); 0 for none.
+        cutmix: alpha of the beta distribution that says how much of an image stays when a box of
+            another one is put in (Yun et al., ICCV 2019); 0 for none.
         phantoms: synthetic radiographs among them.
         unlabelled: images without a label among them.
     """
@@ -75,6 +77,7 @@ class DataConfig(_Strict):
     workers: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0)
     mixup: float = Field(default=0.0, ge=0)
+    cutmix: float = Field(default=0.0, ge=0)
     phantoms: PhantomConfig = PhantomConfig()
     unlabelled: UnlabelledConfig = UnlabelledConfig()
 

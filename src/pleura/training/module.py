@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Beta
 
 from pleura.data.dataset import Sample
 from pleura.losses import ComboLoss, ImageLoss
 from pleura.metrics import average_precision, roc_auc
 from pleura.models import Network, NetworkOutput
 from pleura.training.config import LossConfig, OptimiserConfig
+from pleura.training.mixing import mixed_batch
 
 _MASK_THRESHOLD = 0.5
 
@@ -32,6 +32,7 @@ class LitNetwork(L.LightningModule):
         loss: weights of the terms.
         optimiser: AdamW and its schedule.
         mixup: alpha of the beta distribution that mixes pairs of a batch; 0 for none.
+        cutmix: alpha of the beta distribution that patches boxes of others in; 0 for none.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class LitNetwork(L.LightningModule):
         loss: LossConfig,
         optimiser: OptimiserConfig,
         mixup: float = 0.0,
+        cutmix: float = 0.0,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss_config = loss
         self.optimiser_config = optimiser
-        self.mixup = mixup
+        self.mixup, self.cutmix = mixup, cutmix
         self.combo = ComboLoss(
             loss.bce,
             loss.dice,
@@ -64,8 +66,7 @@ class LitNetwork(L.LightningModule):
 
     def training_step(self, batch: Sample, batch_index: int) -> Tensor:
         """Loss of one batch."""
-        if self.mixup > 0:
-            batch = mix(batch, float(Beta(self.mixup, self.mixup).sample()))
+        batch = mixed_batch(batch, self.mixup, self.cutmix)
         loss, terms = self._losses(self(self._image(batch)), batch)
         self.log("train/loss", loss, prog_bar=True)
         for name, value in terms.items():
@@ -154,30 +155,6 @@ def _dice(mask_logits: Tensor, masks: Tensor) -> Tensor:
     overlap = (predicted & true).sum((1, 2, 3))
     total = predicted.sum((1, 2, 3)) + true.sum((1, 2, 3))
     return 2 * overlap / total.clamp_min(1)
-
-
-def mix(batch: Sample, share: float) -> Sample:
-    """Mixup (Zhang et al., ICLR 2018): each example with a random other one of the batch.
-
-    A label or mask that is unknown in one of the two is unknown in the mixture.
-
-    Args:
-        batch: examples with n in front.
-        share: of the example itself, in [0, 1].
-    """
-    other = torch.randperm(len(batch["label"]))
-
-    def mixed(values: Tensor) -> Tensor:
-        return share * values + (1 - share) * values[other]
-
-    weights = batch["mask_weight"]
-    return Sample(
-        image=mixed(batch["image"]),
-        mask=mixed(batch["mask"]),
-        label=mixed(batch["label"]),
-        mask_weight=torch.minimum(weights, weights[other]),
-        position=batch["position"],
-    )
 
 
 def cosine_factor(step: int, total: int, config: OptimiserConfig) -> float:

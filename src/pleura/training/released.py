@@ -159,9 +159,7 @@ def _normalised(network: Network, image: Tensor) -> list[_Pair]:
     return pairs
 
 
-def _fitted(
-    network: Network, pairs: list[_Pair], stored: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def _fitted(network: Network, pairs: list[_Pair], stored: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights that have a place in the network; normalisations add the folded bias alone."""
     state = network.state_dict()
     modules = dict(network.named_modules())

@@ -85,6 +85,7 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
             config.loss,
             config.optimiser,
             config.data.mixup,
+            config.data.cutmix,
         ),
         datamodule=RadiographLoaders(
             config, data, network.output_stride, 0 if last is None else epochs_trained(last)
