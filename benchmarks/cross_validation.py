@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader
 from pleura.data.dataset import RadiographDataset
 from pleura.metrics import roc_auc
 from pleura.models import Network
-from pleura.models.unet.model import mask_evidence_logit
+from pleura.models.joint import mask_evidence_logit
 from pleura.training.checkpoint import load_network
 from pleura.training.config import TrainingConfig, load_config
 from pleura.training.examples import load_examples

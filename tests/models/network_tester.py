@@ -169,7 +169,8 @@ class _Tuple(nn.Module):
 
 
 def _parts(output: NetworkOutput) -> list[Tensor]:
-    return [part for part in output if part is not None]
+    single = [part for part in (output.logit, output.mask_logits) if part is not None]
+    return [*single, *output.auxiliary_mask_logits]
 
 
 def _enliven(network: Network) -> None:

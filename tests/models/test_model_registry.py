@@ -5,7 +5,11 @@ from pleura.models import NETWORKS, Network, create_network
 
 
 def test_every_name_makes_a_network():
-    small = {"unet": {"encoder": "mobilenet_v2"}, "chexnet": {"block_config": (1, 1)}}
+    small = {
+        "unet": {"encoder": "mobilenet_v2"},
+        "nested_unet": {"encoder": "mobilenet_v2"},
+        "chexnet": {"block_config": (1, 1)},
+    }
     assert set(small) == set(NETWORKS)
     for name, options in small.items():
         assert isinstance(create_network(name, **options), Network)

@@ -5,8 +5,8 @@ import torch
 from network_tester import NetworkTester
 
 from pleura.models.blocks import LSE_SHARPNESS, POOLINGS, ImageHead
+from pleura.models.joint import EVIDENCE_FLOOR, mask_evidence_logit
 from pleura.models.unet import UNet
-from pleura.models.unet.model import EVIDENCE_FLOOR, mask_evidence_logit
 
 WIDTHS = {4: (32, 24, 16), 2: (32, 24, 16, 12), 1: (32, 24, 16, 12, 8)}
 

@@ -159,3 +159,27 @@ def test_held_out_images_are_shared_evenly_and_none_is_left_out(count, world_siz
     assert len({len(share) for share in shares}) == 1
     assert set(np.concatenate(shares)) == set(positions)
     assert sum(map(len, shares)) - count < world_size
+
+
+def test_earlier_masks_are_supervised_as_the_last_one_is():
+    class Deep(MeanGrey):
+        def forward(self, image):
+            output = super().forward(image)
+            return output._replace(auxiliary_mask_logits=(0.5 * output.mask_logits,))
+
+    generator = torch.Generator().manual_seed(2)
+    image = torch.rand((4, 1, 8, 8), generator=generator)
+    batch = {
+        "image": image,
+        "mask": (image > 0.7).float(),
+        "label": torch.tensor([1.0, 1.0, 0.0, 0.0]),
+        "mask_weight": torch.tensor([1.0, 0.5, 1.0, 1.0]),
+        "position": torch.arange(4),
+    }
+    module = LitNetwork(Deep(), LossConfig(), OptimiserConfig())
+    _, terms = module._losses(module(image), batch)
+    each = [
+        module.combo(mask, batch["mask"], batch["mask_weight"])
+        for mask in (10 * (image - 0.5), 20 * (image - 0.5))
+    ]
+    torch.testing.assert_close(terms["mask"], (each[0] + each[1]) / 2)

@@ -79,7 +79,7 @@ class ExportOptions:
         prevalence: that the probability is calibrated for.
         flip_average: judge each radiograph and its mirror image, and average.
         mask_evidence: share of the image-level logit that comes from the mask (see
-            `pleura.models.unet.UNet`); None for what the run was trained with.
+            `pleura.models.joint.JointNetwork`); None for what the run was trained with.
         root: folder of the images, when it has moved since the index was written.
         licence: terms of the weights, for the manifest.
     """

@@ -15,7 +15,7 @@ from pleura.errors import ModelError
 from pleura.models import Network
 from pleura.models.blocks import ImageHead
 from pleura.models.chexnet import CheXNet
-from pleura.models.unet import UNet
+from pleura.models.joint import JointNetwork
 
 IMAGE, LOGIT, MASK_LOGITS = "image", "logit", "mask_logits"
 DECODED, FEATURES = "decoded", "features"
@@ -32,11 +32,11 @@ class ClassifierStage(nn.Module):
         ModelError: the network has none.
     """
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(self, network: JointNetwork) -> None:
         super().__init__()
         self.encoder, self.head = network.encoder, _head_of(network)
         # A decoder that ends at a coarser stride needs no skip connection from the finer ones.
-        self.unused: int = max(0, len(_STRIDES) - 1 - len(network.decoder.blocks))
+        self.unused: int = max(0, len(_STRIDES) - 1 - network.decoder.skips)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class ClassifierStage(nn.Module):
 class SegmenterStage(nn.Module):
     """Features, finest first -> mask logits."""
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(self, network: JointNetwork) -> None:
         super().__init__()
         self.decoder = network.decoder
 
@@ -74,7 +74,7 @@ class EvidenceClassifierStage(nn.Module):
 
     feature_names = (DECODED,)
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(self, network: JointNetwork) -> None:
         super().__init__()
         self.network, self.head = network, _head_of(network)
 
@@ -89,7 +89,7 @@ class EvidenceClassifierStage(nn.Module):
 class MaskHeadStage(nn.Module):
     """The decoder's last features -> mask logits."""
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(self, network: JointNetwork) -> None:
         super().__init__()
         self.mask_head = network.decoder.mask_head
 
@@ -141,10 +141,10 @@ def cut(network: Network) -> Stages:
     """
     if isinstance(network, CheXNet):
         return Stages(CheXNetStage(network).eval(), ActivationMapStage(network).eval(), (FEATURES,))
-    if not isinstance(network, UNet):
+    if not isinstance(network, JointNetwork):
         raise ModelError(
             f"{type(network).__name__} is not a joint network with a logit and a mask.",
-            "Export CheXNet, or a U-Net with an image-level head.",
+            "Export CheXNet, or a U-Net or Nested U-Net with an image-level head.",
         )
     if network.mask_evidence > 0:
         evidence = EvidenceClassifierStage(network).eval()
@@ -153,10 +153,10 @@ def cut(network: Network) -> Stages:
     return Stages(classifier, SegmenterStage(network).eval(), classifier.feature_names)
 
 
-def _head_of(network: UNet) -> ImageHead:
+def _head_of(network: JointNetwork) -> ImageHead:
     if network.head is None:
         raise ModelError(
-            "This U-Net has no image-level head and cannot judge on its own.",
+            "This network has no image-level head and cannot judge on its own.",
             "Train it with network.options.image_head: true.",
         )
     return network.head

@@ -11,10 +11,13 @@ class NetworkOutput(NamedTuple):
     Attributes:
         logit: (n, 1), the image-level logit of pneumothorax.
         mask_logits: (n, 1, h / output_stride, w / output_stride).
+        auxiliary_mask_logits: earlier masks of the same shape that training supervises, too; only
+            in training mode.
     """
 
     logit: Tensor | None = None
     mask_logits: Tensor | None = None
+    auxiliary_mask_logits: tuple[Tensor, ...] = ()
 
 
 class Network(nn.Module):

@@ -13,13 +13,23 @@ def _unet(**options: Any) -> Network:
     return UNet(**options)
 
 
+def _nested_unet(**options: Any) -> Network:
+    from pleura.models.nested_unet import NestedUNet
+
+    return NestedUNet(**options)
+
+
 def _chexnet(**options: Any) -> Network:
     from pleura.models.chexnet import CheXNet  # MONAI takes seconds to import
 
     return CheXNet(**options)
 
 
-NETWORKS: dict[str, Callable[..., Network]] = {"unet": _unet, "chexnet": _chexnet}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "unet": _unet,
+    "nested_unet": _nested_unet,
+    "chexnet": _chexnet,
+}
 
 
 def create_network(name: str, **options: Any) -> Network:

@@ -133,7 +133,9 @@ class LitNetwork(L.LightningModule):
         if output.logit is not None:
             terms["image"] = self.loss_config.image * self.image_loss(output.logit, batch["label"])
         if output.mask_logits is not None:
-            terms["mask"] = self.combo(output.mask_logits, batch["mask"], batch["mask_weight"])
+            masks = (*output.auxiliary_mask_logits, output.mask_logits)
+            losses = [self.combo(mask, batch["mask"], batch["mask_weight"]) for mask in masks]
+            terms["mask"] = torch.stack(losses).mean()
         return torch.stack(list(terms.values())).sum(), terms
 
     def _image(self, batch: Sample) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pleura.models.blocks import ConvNormAct
+from pleura.models.joint import Decoder
 
 
 class UpBlock(nn.Module):
@@ -27,7 +28,7 @@ class UpBlock(nn.Module):
         return upsampled
 
 
-class UNetDecoder(nn.Module):
+class UNetDecoder(Decoder):
     """From features at strides 2 to 32 to mask logits at `output_stride`.
 
     Args:
@@ -46,6 +47,7 @@ class UNetDecoder(nn.Module):
         steps = {4: 3, 2: 4, 1: 5}[output_stride]
         if len(widths) < steps:
             raise ValueError(f"output_stride {output_stride} needs {steps} decoder widths")
+        self.skips = min(steps, len(encoder_channels) - 1)
         skips = [*reversed(encoder_channels[:-1]), 0]
         inputs = encoder_channels[-1]
         self.blocks = nn.ModuleList()
@@ -61,8 +63,3 @@ class UNetDecoder(nn.Module):
         for block, skip in zip(self.blocks, skips, strict=False):
             decoded = block(decoded, skip)
         return decoded
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Map features at strides 2 to 32 to mask logits (n, 1, h, w)."""
-        mask_logits: Tensor = self.mask_head(self.decode(features))
-        return mask_logits

@@ -1,33 +1,23 @@
 """U-Net with an ImageNet encoder and, if wanted, an image-level head on the same encoder."""
 
-import math
 from collections.abc import Sequence
-from typing import Final
 
-import torch
-from torch import Tensor
-
-from pleura.models.blocks import ImageHead, Pooling
-from pleura.models.encoders import ENCODERS
-from pleura.models.outputs import Network, NetworkOutput
+from pleura.models.blocks import Pooling
+from pleura.models.joint import JointNetwork
 from pleura.models.unet.decoder import UNetDecoder
 
-EVIDENCE_SHARE: Final = 0.003
-EVIDENCE_FLOOR: Final = 1e-4
 
-
-class UNet(Network):
+class UNet(JointNetwork):
     """U-Net (Ronneberger et al., MICCAI 2015).
 
     Args:
-        encoder: name of an encoder in `pleura.models.encoders.ENCODERS`.
+        encoder: see `JointNetwork`, as for all that is not named here.
         decoder_widths: channels of the decoder from stride 16 down to stride 1.
         output_stride: 1, 2 or 4 input pixels per pixel of the mask.
-        image_head: add an image-level logit computed from the deepest features.
-        dropout: before the linear layer of the image-level head.
-        pooling: of the image-level head; see `ImageHead`.
-        mask_evidence: share of the image-level logit, in [0, 1), that comes from the mask
-            (`mask_evidence_logit`) and not from the head; it needs the head, and adds no parameter.
+        image_head: see there.
+        dropout: see there.
+        pooling: see there.
+        mask_evidence: see there.
     """
 
     def __init__(
@@ -40,53 +30,12 @@ class UNet(Network):
         pooling: Pooling = "mean_max",
         mask_evidence: float = 0.0,
     ) -> None:
-        super().__init__()
-        if encoder not in ENCODERS:
-            raise ValueError(f"unknown encoder {encoder!r}; choose from {sorted(ENCODERS)}")
-        if not 0 <= mask_evidence < 1:
-            raise ValueError(f"mask_evidence must lie in [0, 1), not {mask_evidence}")
-        self.mask_evidence = mask_evidence
-        self.output_stride = output_stride
-        self.encoder = ENCODERS[encoder]()
-        channels = self.encoder.channels
-        self.decoder = UNetDecoder(channels, decoder_widths, output_stride)
-        self.head = (
-            ImageHead(channels[-1], dropout=dropout, pooling=pooling) if image_head else None
+        super().__init__(
+            encoder,
+            lambda channels: UNetDecoder(channels, decoder_widths, output_stride),
+            output_stride,
+            image_head,
+            dropout,
+            pooling,
+            mask_evidence,
         )
-
-    def forward(self, image: Tensor) -> NetworkOutput:
-        """Map (n, 1, h, w), standardised, to an image logit and mask logits."""
-        self.check_input(image)
-        features = self.encoder(image)
-        mask_logits = self.decoder(features)
-        logit = None
-        if self.head is not None:
-            logit = self.weigh(self.head(features[-1]), mask_logits)
-        return NetworkOutput(logit=logit, mask_logits=mask_logits)
-
-    def weigh(self, head_logit: Tensor, mask_logits: Tensor) -> Tensor:
-        """The image-level logit (n, 1) from the head's and the mask's evidence."""
-        if self.mask_evidence == 0:
-            return head_logit
-        evidence = mask_evidence_logit(mask_logits)
-        return (1 - self.mask_evidence) * head_logit + self.mask_evidence * evidence
-
-
-def mask_evidence_logit(mask_logits: Tensor) -> Tensor:
-    """What the mask says of the whole image: logit of the mean of its highest probabilities.
-
-    The deepest features see the image at a 32nd of its resolution, where a thin rim of air has
-    drowned; the mask sees it at `output_stride`. The mean over `EVIDENCE_SHARE` of the pixels, less
-    than half of a median pneumothorax, keeps a single bright pixel from deciding.
-
-    Args:
-        mask_logits: (n, 1, h, w).
-
-    Returns:
-        (n, 1), within the logits of `EVIDENCE_FLOOR` and 1 - `EVIDENCE_FLOOR`.
-    """
-    probabilities = torch.sigmoid(mask_logits.float()).flatten(1)
-    count = math.ceil(EVIDENCE_SHARE * probabilities.shape[1])
-    highest = probabilities.topk(count, dim=1).values.mean(1, keepdim=True)
-    highest = highest.clamp(EVIDENCE_FLOOR, 1 - EVIDENCE_FLOOR)
-    return highest.log() - (1 - highest).log()
