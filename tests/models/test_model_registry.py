@@ -8,6 +8,7 @@ def test_every_name_makes_a_network():
     small = {
         "unet": {"encoder": "mobilenet_v2"},
         "nested_unet": {"encoder": "mobilenet_v2"},
+        "double_unet": {"decoder_widths": (8, 8, 8, 8), "context": 8},
         "chexnet": {"block_config": (1, 1)},
     }
     assert set(small) == set(NETWORKS)

@@ -14,7 +14,8 @@ from torch.nn import functional
 from pleura.errors import ModelError
 from pleura.models.chexnet import CheXNet
 from pleura.models.chexnet.checkpoints import CheckpointKind, densenet_state
-from pleura.models.encoders import ENCODERS
+from pleura.models.double_unet import DoubleUNet
+from pleura.models.encoders import ENCODERS, VGG19
 from pleura.models.starting_weights import load_starting_weights
 from pleura.models.unet import UNet
 from pleura.models.weights import fill, grey_kernels, read_checkpoint
@@ -189,7 +190,10 @@ def test_a_network_takes_its_own_checkpoint_and_that_of_a_run(make, prefix, tmp_
         assert torch.equal(network.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+SUMMED = ["efficientnetv2_b0", "mobilenet_v2"]  # encoders whose file is in RGB, as torchvision's
+
+
+@pytest.mark.parametrize("name", SUMMED)
 def test_imagenet_encoder_from_a_folder(name, tmp_path):
     torch.manual_seed(2)
     source, network = ENCODERS[name](), UNet(name)
@@ -207,6 +211,64 @@ def test_imagenet_encoder_from_a_folder(name, tmp_path):
     torch.testing.assert_close(stem, 3 * source.state_dict()[source.stem_key], rtol=2e-3, atol=2e-3)
     for key, tensor in network.decoder.state_dict().items():
         assert torch.equal(tensor, decoder[key])
+
+
+@pytest.fixture(scope="module")
+def vgg_state():
+    """torchvision's `vgg19`, its classifier made small."""
+    torch.manual_seed(6)
+    state = VGG19().state_dict()
+    state["features.0.weight"] = torch.randn(64, 3, 3, 3)
+    state["features.0.bias"] = torch.randn(64)
+    return {**state, "classifier.0.weight": torch.zeros(2, 3), "classifier.0.bias": torch.zeros(2)}
+
+
+@pytest.mark.parametrize("make", [DoubleUNet, lambda: UNet("vgg19")], ids=["double", "u-net"])
+def test_torchvision_vgg19_checkpoint(make, vgg_state, tmp_path):
+    torch.save(vgg_state, tmp_path / "vgg19-dcbb9e9d.pth")
+    network = make()
+    report = load_starting_weights(network, tmp_path / "vgg19-dcbb9e9d.pth")
+    assert report.source == "encoder's checkpoint vgg19-dcbb9e9d.pth"
+    assert set(report.loaded) == set(network.encoder.state_dict())
+    assert set(report.unused) == {"classifier.0.weight", "classifier.0.bias"}
+    assert (report.missing, report.mismatched) == ((), ())
+    grey = torch.randn(1, 1, 8, 8)
+    expected = functional.conv2d(
+        grey.expand(-1, 3, -1, -1), vgg_state["features.0.weight"], vgg_state["features.0.bias"]
+    )
+    given = functional.conv2d(
+        grey, network.encoder.features[0].weight, network.encoder.features[0].bias
+    )
+    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(network.encoder.features[34].weight, vgg_state["features.34.weight"])
+
+
+def test_partial_caffe_weights_of_vgg_answer_as_they_would_to_their_own_input(vgg_state, tmp_path):
+    kept = {f"features.{n}.{kind}" for n in (0, 2, 5, 7, 10, 12, 14) for kind in ("weight", "bias")}
+    state = {name: tensor for name, tensor in vgg_state.items() if name in kept}
+    save_file(state, tmp_path / "vgg16_blocks1to3.safetensors")
+    network = DoubleUNet()
+    random = network.encoder.features[16].weight.clone()
+    report = load_starting_weights(network, None, tmp_path, MEAN, STD)
+    assert set(report.loaded) == kept
+    assert {name.split(".")[1] for name in report.missing} == {
+        "16",
+        "19",
+        "21",
+        "23",
+        "25",
+        "28",
+        "30",
+        "32",
+        "34",
+    }
+    assert torch.equal(network.encoder.features[16].weight, random)
+    pixels = torch.rand(1, 1, 8, 8)
+    caffe = torch.cat([255 * pixels - mean for mean in (103.939, 116.779, 123.68)], dim=1)
+    stem = network.encoder.features[0]
+    given = functional.conv2d((pixels - MEAN) / STD, stem.weight, stem.bias)
+    expected = functional.conv2d(caffe, state["features.0.weight"], state["features.0.bias"])
+    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-2)
 
 
 def test_without_a_file_the_run_says_random(tmp_path):

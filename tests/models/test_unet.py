@@ -60,6 +60,14 @@ class TestEfficientNetAtFullSize(NetworkTester):
     parameters = 5_796_154
 
 
+class TestVGG19AtAQuarter(NetworkTester):
+    name = "unet"
+    options = _options("vgg19", 4, image_head=False)
+    output_stride = 4
+    image_logit = False
+    parameters = 20_492_977
+
+
 class TestMobileNetAtAQuarter(NetworkTester):
     name = "unet"
     options = _options("mobilenet_v2", 4, image_head=False)

@@ -19,7 +19,6 @@ from pleura.models.joint import JointNetwork
 
 IMAGE, LOGIT, MASK_LOGITS = "image", "logit", "mask_logits"
 DECODED, FEATURES = "decoded", "features"
-_STRIDES = (2, 4, 8, 16, 32)
 
 
 class ClassifierStage(nn.Module):
@@ -36,12 +35,9 @@ class ClassifierStage(nn.Module):
         super().__init__()
         self.encoder, self.head = network.encoder, _head_of(network)
         # A decoder that ends at a coarser stride needs no skip connection from the finer ones.
-        self.unused: int = max(0, len(_STRIDES) - 1 - network.decoder.skips)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the features in the ONNX files, finest first."""
-        return tuple(f"stride_{stride}" for stride in _STRIDES[self.unused :])
+        names = network.encoder.feature_names
+        self.unused: int = len(names) - 1 - network.decoder.skips
+        self.feature_names: tuple[str, ...] = names[self.unused :]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map (n, 1, h, w) to the logit (n, 1) and the features, finest first."""
@@ -144,7 +140,7 @@ def cut(network: Network) -> Stages:
     if not isinstance(network, JointNetwork):
         raise ModelError(
             f"{type(network).__name__} is not a joint network with a logit and a mask.",
-            "Export CheXNet, or a U-Net or Nested U-Net with an image-level head.",
+            "Export CheXNet, or another network with an image-level head.",
         )
     if network.mask_evidence > 0:
         evidence = EvidenceClassifierStage(network).eval()

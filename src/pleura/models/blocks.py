@@ -1,6 +1,7 @@
 """Small blocks that several networks share."""
 
 import math
+from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 import torch
@@ -11,9 +12,10 @@ from torch.nn import functional
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch normalisation, ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> None:
+        padding = kernel // 2 * dilation
         super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         )
@@ -44,17 +46,29 @@ class SamePadConv2d(nn.Conv2d):
 
 
 class SqueezeExcite(nn.Module):
-    """Channel attention (Hu et al., 2018): mean over space, bottleneck, gate."""
+    """Channel attention (Hu et al., 2018): mean over space, bottleneck, gate.
 
-    def __init__(self, channels: int, reduced: int) -> None:
+    Args:
+        channels: of the features.
+        reduced: channels of the bottleneck.
+        activation: in the bottleneck; EfficientNet has SiLU, the paper ReLU.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduced: int,
+        activation: Callable[[Tensor], Tensor] = functional.silu,
+    ) -> None:
         super().__init__()
+        self._activation = activation
         self.conv_reduce = nn.Conv2d(channels, reduced, 1)
         self.conv_expand = nn.Conv2d(reduced, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Scale each channel of (n, c, h, w) by its gate in (0, 1)."""
         pooled = features.mean((2, 3), keepdim=True)
-        gate = torch.sigmoid(self.conv_expand(functional.silu(self.conv_reduce(pooled))))
+        gate = torch.sigmoid(self.conv_expand(self._activation(self.conv_reduce(pooled))))
         return features * gate
 
 

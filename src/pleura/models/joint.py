@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pleura.models.blocks import ImageHead, Pooling
-from pleura.models.encoders import ENCODERS
+from pleura.models.encoders import ENCODERS, Encoder
 from pleura.models.outputs import Network, NetworkOutput
 
 EVIDENCE_SHARE: Final = 0.003
@@ -16,7 +16,7 @@ EVIDENCE_FLOOR: Final = 1e-4
 
 
 class Decoder(nn.Module):
-    """From features at strides 2 to 32 to mask logits.
+    """From the encoder's features, finest first, to mask logits.
 
     Attributes:
         mask_head: from what `decode` gives to mask logits.
@@ -27,7 +27,7 @@ class Decoder(nn.Module):
     skips: int
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Map features at strides 2 to 32 to those that the mask head sees, (n, c, h, w)."""
+        """Map the features to those that the mask head sees, (n, c, h, w)."""
         raise NotImplementedError
 
     def supervise(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -35,7 +35,7 @@ class Decoder(nn.Module):
         return (self(features),)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Map features at strides 2 to 32 to mask logits (n, 1, h, w)."""
+        """Map the features to mask logits (n, 1, h, w)."""
         mask_logits: Tensor = self.mask_head(self.decode(features))
         return mask_logits
 
@@ -44,8 +44,8 @@ class JointNetwork(Network):
     """Base of the networks that share an encoder between a mask and an image-level finding.
 
     Args:
-        encoder: name of an encoder in `pleura.models.encoders.ENCODERS`.
-        decoder: makes the decoder from the encoder's channels at strides 2, 4, 8, 16 and 32.
+        encoder: or the name of one in `pleura.models.encoders.ENCODERS`.
+        decoder: makes the decoder from the encoder's channels.
         output_stride: input pixels per pixel of the mask.
         image_head: add an image-level logit computed from the deepest features.
         dropout: before the linear layer of the image-level head.
@@ -56,7 +56,7 @@ class JointNetwork(Network):
 
     def __init__(
         self,
-        encoder: str,
+        encoder: str | Encoder,
         decoder: Callable[[Sequence[int]], Decoder],
         output_stride: int,
         image_head: bool,
@@ -65,14 +65,16 @@ class JointNetwork(Network):
         mask_evidence: float,
     ) -> None:
         super().__init__()
-        if encoder not in ENCODERS:
-            raise ValueError(f"unknown encoder {encoder!r}; choose from {sorted(ENCODERS)}")
+        if isinstance(encoder, str):
+            if encoder not in ENCODERS:
+                raise ValueError(f"unknown encoder {encoder!r}; choose from {sorted(ENCODERS)}")
+            encoder = ENCODERS[encoder]()
         if not 0 <= mask_evidence < 1:
             raise ValueError(f"mask_evidence must lie in [0, 1), not {mask_evidence}")
         self.mask_evidence = mask_evidence
         self.output_stride = output_stride
-        self.encoder = ENCODERS[encoder]()
-        channels = self.encoder.channels
+        self.encoder = encoder
+        channels = encoder.channels
         self.decoder = decoder(channels)
         self.head = (
             ImageHead(channels[-1], dropout=dropout, pooling=pooling) if image_head else None

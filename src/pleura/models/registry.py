@@ -19,6 +19,12 @@ def _nested_unet(**options: Any) -> Network:
     return NestedUNet(**options)
 
 
+def _double_unet(**options: Any) -> Network:
+    from pleura.models.double_unet import DoubleUNet
+
+    return DoubleUNet(**options)
+
+
 def _chexnet(**options: Any) -> Network:
     from pleura.models.chexnet import CheXNet  # MONAI takes seconds to import
 
@@ -28,6 +34,7 @@ def _chexnet(**options: Any) -> Network:
 NETWORKS: dict[str, Callable[..., Network]] = {
     "unet": _unet,
     "nested_unet": _nested_unet,
+    "double_unet": _double_unet,
     "chexnet": _chexnet,
 }
 

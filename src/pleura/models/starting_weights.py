@@ -28,7 +28,8 @@ def load_starting_weights(
     Args:
         network: changed in place.
         checkpoint: a file of the user's own: a state dict of this network, or, for CheXNet, a
-            torchvision, torchxrayvision or original CheXNet checkpoint (told apart by their keys).
+            torchvision, torchxrayvision or original CheXNet checkpoint (told apart by their keys),
+            or, for a network with an encoder, torchvision's or timm's weights of that encoder.
             The checkpoints of a run of `pleura train` fit, too.
         weights_folder: holds `<encoder.weights_file>.safetensors` with ImageNet weights.
         mean: of this network's standardisation of pixels in [0, 1]; needed where a checkpoint
@@ -46,7 +47,7 @@ def load_starting_weights(
         if path.is_file():
             state = read_checkpoint(path)
             if encoder.stem_key in state:
-                state[encoder.stem_key] = grey_kernels(state[encoder.stem_key])
+                state = encoder.from_imagenet(state, mean, std)
             return _checked(fill(encoder, state, f"ImageNet weights {path.name}"), path)
     return RANDOM
 
@@ -62,6 +63,10 @@ def _from_checkpoint(network: Network, checkpoint: Path, mean: float, std: float
     if isinstance(densenet, nn.Module) and not set(state) & set(network.state_dict()):
         state, kind = densenet_state(state, mean, std)
         target, source = densenet, f"{kind} checkpoint {checkpoint.name}"
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, Encoder) and encoder.stem_key in state:
+        state[encoder.stem_key] = grey_kernels(state[encoder.stem_key])
+        target, source = encoder, f"encoder's checkpoint {checkpoint.name}"
     return _checked(fill(target, state, source), checkpoint)
 
 

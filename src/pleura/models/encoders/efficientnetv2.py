@@ -100,7 +100,7 @@ class EfficientNetV2B0(Encoder):
             _stage(_MBConv, 112, 192, expansion=6, stride=2, repeats=8),
         )
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map (n, 1, h, w) to features at strides 2, 4, 8, 16 and 32."""
         stem = functional.silu(self.bn1(self.conv_stem(image)))
         stride_2 = self.blocks[0](stem)

@@ -66,7 +66,7 @@ class MobileNetV2(Encoder):
                 inputs = outputs
         self.features = nn.Sequential(*layers)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map (n, 1, h, w) to features at strides 2, 4, 8, 16 and 32."""
         taps: list[Tensor] = []
         features = image
@@ -74,5 +74,4 @@ class MobileNetV2(Encoder):
             features = layer(features)
             if index in _TAPS:
                 taps.append(features)
-        stride_2, stride_4, stride_8, stride_16, stride_32 = taps
-        return stride_2, stride_4, stride_8, stride_16, stride_32
+        return tuple(taps)
