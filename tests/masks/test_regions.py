@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pleura.masks import ImageSide, connected_regions, remove_small
+from pleura.masks import (
+    ImageSide,
+    PatientSide,
+    connected_regions,
+    patient_side,
+    remove_small,
+)
 
 Mask = NDArray[np.bool_]
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
@@ -114,3 +120,22 @@ def test_refuses_another_grid_or_type() -> None:
         connected_regions(mask, np.ones((4, 5), dtype=np.float32))
     with pytest.raises(ValueError, match="mask must be bool"):
         remove_small(mask.astype(np.uint8), 1)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "at_left", "at_right"),
+    [
+        (("L", "F"), PatientSide.RIGHT, PatientSide.LEFT),
+        (("R", "F"), PatientSide.LEFT, PatientSide.RIGHT),  # a mirrored film
+        (("LP", "F"), PatientSide.RIGHT, PatientSide.LEFT),
+        (("RAF", "FR"), PatientSide.LEFT, PatientSide.RIGHT),
+        (("R", "H"), PatientSide.LEFT, PatientSide.RIGHT),  # upside down
+        (("F", "L"), None, None),  # turned by 90 degrees: the halves are not sides
+        (("A", "F"), None, None),  # lateral
+        (("", ""), None, None),
+        (None, None, None),
+    ],
+)
+def test_the_patient_side_follows_the_direction_of_the_columns(orientation, at_left, at_right):
+    assert patient_side(ImageSide.LEFT, orientation) is at_left
+    assert patient_side(ImageSide.RIGHT, orientation) is at_right

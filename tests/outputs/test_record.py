@@ -26,6 +26,7 @@ def positive(model_folder: Path) -> Prediction:
         spacing=Spacing(0.14, 0.14, SpacingSource.PIXEL_SPACING),
         identifiers=Identifiers(sop_instance_uid="1.2.3"),
         view="LL",
+        patient_orientation=("L", "F"),
     )
     return Predictor.load(model_folder).predict(picture)
 
@@ -73,9 +74,11 @@ def test_a_prediction_has_the_fields_of_the_contract_in_their_order(positive: Pr
     assert mask["area_px"] == decoded.sum() > 0
     assert mask["area_mm2"] == pytest.approx(decoded.sum() * 0.14**2, abs=0.05)
     (region,) = record["regions"]
-    assert list(region) == ["box", "area_px", "image_side", "score"]
+    fields = ["box", "area_px", "image_side", "score", "area_mm2", "patient_side"]
+    assert list(region) == fields
     assert region["box"] == list(positive.regions[0].box)
-    assert region["image_side"] == "left"
+    assert (region["image_side"], region["patient_side"]) == ("left", "right")
+    assert region["area_mm2"] == mask["area_mm2"]
     assert [w["code"] for w in record["quality"]["warnings"]] == ["lateral_view"]
     assert record["quality"]["accepted"] is True
     assert list(record["model"]) == ["name", "version", "sha256"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.inference.manifest import OperatingPoint
-from pleura.masks import Region
+from pleura.masks import PatientSide, Region, patient_side
 from pleura.quality import QualityReport
 from pleura.radiograph import Radiograph
 
@@ -96,8 +96,19 @@ class Prediction:
     @property
     def area_mm2(self) -> float | None:
         """Area of the mask in square millimetres, or None when the file states no spacing."""
+        return self._in_mm2(self.area_px)
+
+    def area_mm2_of(self, region: Region) -> float | None:
+        """Area of one of `regions` in square millimetres, or None without spacing."""
+        return self._in_mm2(region.area_px)
+
+    def patient_side_of(self, region: Region) -> PatientSide | None:
+        """The patient's side that one of `regions` lies on; None when the file does not say."""
+        return patient_side(region.image_side, self.radiograph.patient_orientation)
+
+    def _in_mm2(self, area_px: int) -> float | None:
         spacing = self.radiograph.spacing
-        return None if spacing is None else self.area_px * spacing.pixel_area_mm2
+        return None if spacing is None else area_px * spacing.pixel_area_mm2
 
 
 @dataclass(frozen=True, slots=True)

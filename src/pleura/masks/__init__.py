@@ -5,12 +5,20 @@ radiograph. Nothing here knows of models.
 """
 
 from pleura.masks.letterbox import Letterbox
-from pleura.masks.regions import ImageSide, Region, connected_regions, remove_small
+from pleura.masks.regions import (
+    ImageSide,
+    PatientSide,
+    Region,
+    connected_regions,
+    patient_side,
+    remove_small,
+)
 from pleura.masks.rle import RunLengthConvention, area, decode, decode_union, encode
 
 __all__ = [
     "ImageSide",
     "Letterbox",
+    "PatientSide",
     "Region",
     "RunLengthConvention",
     "area",
@@ -18,5 +26,6 @@ __all__ = [
     "decode",
     "decode_union",
     "encode",
+    "patient_side",
     "remove_small",
 ]

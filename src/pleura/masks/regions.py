@@ -17,6 +17,35 @@ class ImageSide(StrEnum):
     RIGHT = "right"
 
 
+class PatientSide(StrEnum):
+    """Side of the patient, who knows best which is the left."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+def patient_side(
+    image_side: ImageSide, patient_orientation: tuple[str, str] | None
+) -> PatientSide | None:
+    """The patient's side that is seen on a side of the image.
+
+    Args:
+        image_side: half of the image.
+        patient_orientation: PatientOrientation (0020,0020; PS3.3 C.7.6.1.1.1): the directions in
+            the patient in which columns and rows count up, each with the main direction first, as
+            in ("L", "F") of a usual frontal view; None when unknown.
+
+    Returns:
+        None when the columns do not mainly run between left and right.
+    """
+    towards = patient_orientation[0][:1] if patient_orientation else ""
+    if towards not in ("L", "R"):
+        return None
+    right_half_is_left = towards == "L"
+    at_right = image_side is ImageSide.RIGHT
+    return PatientSide.LEFT if at_right == right_half_is_left else PatientSide.RIGHT
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """One 8-connected region of a mask.

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pleura.inference.prediction import Prediction, Refusal, Result
-from pleura.masks import RunLengthConvention, encode
+from pleura.masks import Region, RunLengthConvention, encode
 from pleura.outputs.names import input_name
 from pleura.radiograph import Notice
 
@@ -42,12 +42,17 @@ class MaskRecord(_Record):
 
 
 class RegionRecord(_Record):
-    """A connected region: box (top, left, bottom, right) half-open, in pixels of the file."""
+    """A connected region: box (top, left, bottom, right) half-open, in pixels of the file.
+
+    `area_mm2` is null without spacing, `patient_side` where the file does not state an orientation.
+    """
 
     box: tuple[int, int, int, int]
     area_px: int
     image_side: Literal["left", "right"]
     score: float
+    area_mm2: float | None = None
+    patient_side: Literal["left", "right"] | None = None
 
 
 class NoticeRecord(_Record):
@@ -128,8 +133,7 @@ def json_line(result: Result) -> str:
 
 def _prediction_record(prediction: Prediction) -> PredictionRecord:
     rows, columns = prediction.mask.shape
-    point, area_mm2 = prediction.operating_point, prediction.area_mm2
-    spread = prediction.uncertainty
+    point, spread = prediction.operating_point, prediction.uncertainty
     return PredictionRecord(
         schema=SCHEMA,
         input=input_name(prediction),
@@ -149,17 +153,9 @@ def _prediction_record(prediction: Prediction) -> PredictionRecord:
             rows=rows,
             columns=columns,
             area_px=prediction.area_px,
-            area_mm2=None if area_mm2 is None else round(area_mm2, 1),
+            area_mm2=_tenths(prediction.area_mm2),
         ),
-        regions=[
-            RegionRecord(
-                box=region.box,
-                area_px=region.area_px,
-                image_side=region.image_side.value,
-                score=round(region.score, 6),
-            )
-            for region in prediction.regions
-        ],
+        regions=[_region_record(prediction, region) for region in prediction.regions],
         quality=QualityRecord(
             accepted=prediction.quality.accepted,
             warnings=[_notice_record(notice) for notice in prediction.quality.warnings],
@@ -171,6 +167,22 @@ def _prediction_record(prediction: Prediction) -> PredictionRecord:
         ),
         timings_ms={name: round(value, 2) for name, value in prediction.timings_ms.items()},
     )
+
+
+def _region_record(prediction: Prediction, region: Region) -> RegionRecord:
+    side = prediction.patient_side_of(region)
+    return RegionRecord(
+        box=region.box,
+        area_px=region.area_px,
+        image_side=region.image_side.value,
+        score=round(region.score, 6),
+        area_mm2=_tenths(prediction.area_mm2_of(region)),
+        patient_side=None if side is None else side.value,
+    )
+
+
+def _tenths(area_mm2: float | None) -> float | None:
+    return None if area_mm2 is None else round(area_mm2, 1)
 
 
 def _notice_record(notice: Notice) -> NoticeRecord:
