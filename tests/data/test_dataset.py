@@ -33,7 +33,9 @@ def _examples(positives=4, negatives=12, synthetic=0, side=48):
 
 def _sampler(examples, fraction=0.5, sizes=(32,), seed=0, synthetic=0.0, rank=0, world_size=1):
     positions = np.arange(len(examples))
-    return BalancedSampler(examples, positions, fraction, sizes, seed, synthetic, rank, world_size)
+    return BalancedSampler(
+        examples, positions, (fraction,), sizes, seed, synthetic, rank, world_size
+    )
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
@@ -141,7 +143,7 @@ def test_an_epoch_is_reproducible_by_itself():
     resumed = _sampler(examples)
     resumed.set_epoch(2)
     assert list(resumed) == epochs[2]
-    started_late = BalancedSampler(examples, np.arange(len(examples)), 0.5, (32,), 0, epoch=2)
+    started_late = BalancedSampler(examples, np.arange(len(examples)), (0.5,), (32,), 0, epoch=2)
     assert list(started_late) == epochs[2]
     assert epochs[0] != epochs[1]
     assert list(_sampler(examples, seed=1)) != epochs[0]
@@ -173,7 +175,7 @@ def test_ranks_are_disjoint_and_together_what_one_process_draws(world_size, epoc
 def test_only_the_training_positions_are_drawn():
     examples = _examples(side=1)
     positions = np.array([0, 2, 5, 7, 9])
-    sampler = BalancedSampler(examples, positions, 0.5, (32,), 0)
+    sampler = BalancedSampler(examples, positions, (0.5,), (32,), 0)
     assert {draw.position for draw in sampler} <= set(positions.tolist())
     assert len(sampler) in (4, 5)
 
@@ -182,7 +184,7 @@ def test_only_the_training_positions_are_drawn():
 def test_images_of_one_sided_sources_have_their_share_of_their_class(share):
     examples = _examples(positives=8, negatives=32)
     sampler = BalancedSampler(
-        examples, np.arange(len(examples)), 0.5, (32,), 0, one_sided_fraction=share
+        examples, np.arange(len(examples)), (0.5,), (32,), 0, one_sided_fraction=share
     )
     drawn = np.array([draw.position for draw in sampler])
     negatives = drawn[examples.labels[drawn] == 0]
@@ -194,7 +196,7 @@ def test_images_of_one_sided_sources_have_their_share_of_their_class(share):
 def test_a_class_with_one_kind_of_source_is_drawn_as_it_is():
     """Positives come from two-sided sources alone, whatever share is asked for."""
     examples = _examples(positives=8, negatives=32)
-    asked = BalancedSampler(examples, np.arange(8), 0.5, (32,), 0, one_sided_fraction=0.25)
+    asked = BalancedSampler(examples, np.arange(8), (0.5,), (32,), 0, one_sided_fraction=0.25)
     assert len(list(asked)) == 4
 
 
@@ -204,15 +206,25 @@ def test_what_a_teacher_labelled_has_a_share_of_its_own():
     taught[-10:] = True
     examples = replace(examples, taught=taught)
     sampler = BalancedSampler(
-        examples, np.arange(len(examples)), 0.5, (32,), 0, taught_fraction=0.4
+        examples, np.arange(len(examples)), (0.5,), (32,), 0, taught_fraction=0.4
     )
     drawn = np.array([draw.position for draw in sampler])
     assert len(drawn) == 30  # an epoch is as long as there are images with a label of their own
     assert examples.taught[drawn].sum() == 12
     own = drawn[~examples.taught[drawn]]
     assert examples.labels[own].mean() == pytest.approx(0.5)
-    without = BalancedSampler(examples, np.arange(len(examples)), 0.5, (32,), 0)
+    without = BalancedSampler(examples, np.arange(len(examples)), (0.5,), (32,), 0)
     assert not any(examples.taught[draw.position] for draw in without)
+
+
+def test_the_share_of_positives_moves_from_epoch_to_epoch_and_the_length_stays():
+    examples = _examples(positives=8, negatives=33)
+    sampler = BalancedSampler(examples, np.arange(len(examples)), (0.8, 0.5, 0.2), (32,), 0)
+    for epoch, share in enumerate((0.8, 0.5, 0.2, 0.2)):
+        sampler.set_epoch(epoch)
+        drawn = np.array([draw.position for draw in sampler])
+        assert len(drawn) == len(sampler) == 41
+        assert examples.labels[drawn].sum() == round(41 * share)
 
 
 def test_examples_join_in_order():

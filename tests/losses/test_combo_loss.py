@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from monai.losses import DiceLoss
 from torch.nn import functional
 
-from pleura.losses import ComboLoss, combo_loss
+from pleura.losses import ComboLoss, combo_loss, lovasz_hinge
+from pleura.losses.combo import MEDIAN_AREA, area_weights
 
 
 def _case(seed, count=3):
@@ -101,3 +102,29 @@ def test_without_dice_on_empty_an_empty_target_has_cross_entropy_alone():
     torch.testing.assert_close(without[[0, 2]], both[[0, 2]])
     module = ComboLoss(2.0, 3.0, dice_on_empty=False)
     torch.testing.assert_close(module(logits, targets), without.mean())
+
+
+def test_the_lovasz_term_is_added_where_there_is_a_target():
+    logits, targets = _case(5)
+    targets[1] = 0
+    plain = combo_loss(logits, targets)
+    extra = combo_loss(logits, targets, lovasz_weight=0.5) - plain
+    expected = 0.5 * lovasz_hinge(logits, targets) * torch.tensor([1.0, 0.0, 1.0])
+    torch.testing.assert_close(extra, expected)
+
+
+def test_small_targets_count_more_by_the_exponent():
+    side = 100
+    targets = torch.zeros(5, 1, side, side)
+    for number, area in enumerate((84, 42, 168, 1, 0)):  # the median, half, double, a speck, none
+        targets[number].view(-1)[:area] = 1
+    assert round(MEDIAN_AREA * side * side) == 84
+    halves = area_weights(targets, 1.0)
+    torch.testing.assert_close(halves, torch.tensor([1.0, 2.0, 0.5, 4.0, 1.0]))
+    roots = area_weights(targets, 0.5)
+    torch.testing.assert_close(roots[:3], torch.tensor([1.0, 2**0.5, 0.5**0.5]))
+    logits = torch.randn(5, 1, side, side, generator=torch.Generator().manual_seed(0))
+    losses = combo_loss(logits, targets)
+    trust = torch.tensor([1.0, 0.5, 1.0, 1.0, 1.0])
+    weighed = ComboLoss(area_exponent=1.0)(logits, targets, trust)
+    torch.testing.assert_close(weighed, (losses * halves * trust).sum() / (halves * trust).sum())

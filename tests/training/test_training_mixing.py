@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pleura.training.mixing import cut_mix, mix, mixed_batch
+from pleura.training.mixing import Mixing, cut_mix, mix, transplant
 
 
 def test_mixup_mixes_every_part_with_the_same_partner():
@@ -115,5 +115,62 @@ def test_what_is_switched_off_leaves_the_batch_alone(mixup, cutmix):
         "mask_weight": torch.ones(4),
         "position": torch.arange(4),
     }
-    made = mixed_batch(batch, mixup, cutmix)
+    made = Mixing(mixup=mixup, cutmix=cutmix)(batch)
     assert torch.equal(made["image"], image) == (mixup == cutmix == 0)
+
+
+def _negatives_and_positives(seed, stride, negatives=5, positives=3, side=24):
+    """Masks are a block each; the air of a positive is 2 darker than what lies around it."""
+    generator = torch.Generator().manual_seed(seed)
+    count = negatives + positives
+    grey = torch.rand(count, generator=generator)[:, None, None, None]
+    mask = torch.zeros(count, 1, side, side)
+    for number in range(positives):
+        mask[negatives + number, :, 4 + number : 10 + number, 6:15] = 1
+    air = mask.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
+    return {
+        "image": grey - 2 * air,
+        "mask": mask,
+        "label": (torch.arange(count) >= negatives).float(),
+        "mask_weight": torch.where(torch.arange(count) < negatives, 1.0, 0.8),
+        "position": torch.arange(count),
+    }
+
+
+@given(seed=st.integers(0, 999), stride=st.sampled_from([1, 2, 4]))
+@settings(max_examples=30, deadline=None)
+def test_a_negative_gets_the_pneumothorax_of_a_positive_and_stays_itself_elsewhere(seed, stride):
+    torch.manual_seed(seed)
+    batch = _negatives_and_positives(seed, stride)
+    made = transplant(batch, 1.0)
+    assert torch.equal(made["label"], torch.ones(8))
+    for name in ("image", "mask", "mask_weight"):
+        assert torch.equal(made[name][5:], batch[name][5:])
+    for before, after, mask, weight in zip(
+        batch["image"][:5],
+        made["image"][:5],
+        made["mask"][:5],
+        made["mask_weight"][:5],
+        strict=True,
+    ):
+        assert any(torch.equal(mask, donor) for donor in batch["mask"][5:])
+        assert weight == pytest.approx(0.8)
+        inside = torch.nonzero(mask[0]) * stride
+        own = before[0, 0, 0]
+        torch.testing.assert_close(after[0, 0, 0], own)
+        torch.testing.assert_close(after[0, -1, -1], own)
+        top, left = inside.min(0).values
+        bottom, right = inside.max(0).values + stride
+        # The patch is as much darker than the negative as it was than the positive.
+        middle = after[0, (top + bottom) // 2, (left + right) // 2]
+        torch.testing.assert_close(middle, own - 2, atol=0.75, rtol=0)
+
+
+def test_half_of_the_negatives_are_changed_and_no_positive_is_needed_for_none():
+    torch.manual_seed(1)
+    batch = _negatives_and_positives(0, 2, negatives=400)
+    assert transplant(batch, 0.5)["label"][:400].mean() == pytest.approx(0.5, abs=0.1)
+    alone = _negatives_and_positives(0, 2, positives=0)
+    assert transplant(alone, 1.0) is alone
+    untrusted = {**batch, "mask_weight": torch.zeros(403)}
+    assert transplant(untrusted, 1.0) is untrusted

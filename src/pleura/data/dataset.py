@@ -142,7 +142,8 @@ class BalancedSampler(Sampler[Draw]):
     Args:
         examples: what is drawn from.
         positions: the examples that belong to the training set.
-        positive_fraction: share of positives among the draws of these.
+        positive_fractions: share of positives among the draws of these by epoch; the last one
+            stays.
         synthetic_fraction: share of phantoms among the draws.
         one_sided_fraction: share of images of one-sided label sources among the draws of their
             class; None for as many as there are.
@@ -158,7 +159,7 @@ class BalancedSampler(Sampler[Draw]):
         self,
         examples: Examples,
         positions: NDArray[np.int64],
-        positive_fraction: float,
+        positive_fractions: tuple[float, ...],
         sizes: tuple[int, ...],
         seed: int,
         synthetic_fraction: float = 0.0,
@@ -172,24 +173,18 @@ class BalancedSampler(Sampler[Draw]):
         one_sided, taught = examples.one_sided[positions], examples.taught[positions]
         real = ~synthetic & ~taught
         total = int(real.sum())
-        extra = [
+        self._extra = [
             (positions[chosen], round(total * fraction))
             for chosen, fraction in ((synthetic, synthetic_fraction), (taught, taught_fraction))
             if fraction > 0 and chosen.any()
         ]
-        real_draws = total - sum(count for _, count in extra)
-        classes = ((labels == 1, positive_fraction), (labels != 1, 1 - positive_fraction))
-        pools: list[tuple[NDArray[np.int64], int]] = []
-        for chosen, fraction in classes:
-            draws = round(fraction * real_draws)
-            apart = real & chosen & one_sided
-            if one_sided_fraction is None or apart.sum() in (0, (real & chosen).sum()):
-                pools.append((positions[real & chosen], draws))
-                continue
-            apart_draws = round(one_sided_fraction * draws)
-            pools.append((positions[apart], apart_draws))
-            pools.append((positions[real & chosen & ~one_sided], draws - apart_draws))
-        self._pools = [(pool, count) for pool, count in pools if len(pool)] + extra
+        self._real_draws = total - sum(count for _, count in self._extra)
+        self._classes = tuple(
+            (positions[chosen & one_sided], positions[chosen & ~one_sided])
+            for chosen in (real & (labels == 1), real & (labels != 1))
+        )
+        self._one_sided_fraction = one_sided_fraction
+        self._positive_fractions = positive_fractions
         self._sizes, self._seed = sizes, seed
         self._rank, self._world_size = rank, world_size
         self._epoch = epoch
@@ -199,11 +194,25 @@ class BalancedSampler(Sampler[Draw]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return sum(count for _, count in self._pools) // self._world_size
+        return sum(count for _, count in self._pools()) // self._world_size
+
+    def _pools(self) -> list[tuple[NDArray[np.int64], int]]:
+        """What to draw from in this epoch, and how often."""
+        positive = self._positive_fractions[min(self._epoch, len(self._positive_fractions) - 1)]
+        pools: list[tuple[NDArray[np.int64], int]] = []
+        positives = round(positive * self._real_draws)
+        by_class = positives, self._real_draws - positives
+        for (apart, rest), draws in zip(self._classes, by_class, strict=True):
+            if self._one_sided_fraction is None or not len(apart) or not len(rest):
+                pools.append((np.sort(np.concatenate([apart, rest])), draws))
+                continue
+            apart_draws = round(self._one_sided_fraction * draws)
+            pools += [(apart, apart_draws), (rest, draws - apart_draws)]
+        return [(pool, count) for pool, count in pools if len(pool)] + self._extra
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self._seed, self._epoch])
-        drawn = np.concatenate([_cycle(pool, count, rng) for pool, count in self._pools])
+        drawn = np.concatenate([_cycle(pool, count, rng) for pool, count in self._pools()])
         rng.shuffle(drawn)
         seeds = rng.integers(0, 2**63, len(drawn))
         size = self._sizes[min(self._epoch, len(self._sizes) - 1)]

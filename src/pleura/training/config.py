@@ -54,12 +54,16 @@ class DataConfig(_Strict):
         validation_fold: fold of `train` that is held out, or null to train on all of it.
         min_mask_weight: matched masks below this probability are not learned from.
         positive_fraction: share of positives among the draws.
+        final_positive_fraction: the same in the last epoch; in between it moves in a straight line;
+            null for the same all along.
         one_sided_fraction: share of images whose label source gave labels of one kind only, among
             the draws of their class; null for as many as there are.
         workers: processes that augment; 0 for the training process itself.
         limit: the first n images only, for a trial; null for all.
         mixup: alpha of the beta distribution that mixes pairs of images, labels and masks
             (Zhang et al., ICLR 2018); 0 for none.
+        transplant: share of the negatives in a batch that get the pneumothorax of a positive in it;
+            see `pleura.training.mixing.transplant`.
         cutmix: alpha of the beta distribution that says how much of an image stays when a box of
             another one is put in (Yun et al., ICCV 2019); 0 for none.
         phantoms: synthetic radiographs among them.
@@ -73,11 +77,13 @@ class DataConfig(_Strict):
     validation_fold: int | None = 0
     min_mask_weight: float = Field(default=0.7, ge=0, le=1)
     positive_fraction: float = Field(default=0.5, gt=0, lt=1)
+    final_positive_fraction: float | None = Field(default=None, gt=0, lt=1)
     one_sided_fraction: float | None = Field(default=None, ge=0, le=1)
     workers: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0)
     mixup: float = Field(default=0.0, ge=0)
     cutmix: float = Field(default=0.0, ge=0)
+    transplant: float = Field(default=0.0, ge=0, le=1)
     phantoms: PhantomConfig = PhantomConfig()
     unlabelled: UnlabelledConfig = UnlabelledConfig()
 
@@ -111,6 +117,9 @@ class LossConfig(_Strict):
         smooth: Dice smoothing, in pixels of the mask's grid.
         focal_gamma: exponent of the focal loss; 0 for cross-entropy.
         dice_on_empty: whether negatives have the Dice term, too.
+        lovasz: weight of the Lovász hinge of positives' masks (Berman et al., CVPR 2018).
+        area_exponent: positives' masks count as (median area / area) to this power, from 1/4 to 4:
+            small pneumothoraces more than large ones; 0 for all alike.
         label_smoothing: labels move this far towards 0.5.
     """
 
@@ -121,6 +130,8 @@ class LossConfig(_Strict):
     smooth: float = Field(default=1.0, gt=0)
     focal_gamma: float = Field(default=0.0, ge=0)
     dice_on_empty: bool = True
+    lovasz: float = Field(default=0.0, ge=0)
+    area_exponent: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
@@ -225,6 +236,13 @@ class TrainingConfig(_Strict):
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     hardware: HardwareConfig = HardwareConfig()
+
+    def positive_fraction_by_epoch(self) -> tuple[float, ...]:
+        """The share of positives among the draws of every epoch."""
+        first, last = self.data.positive_fraction, self.data.final_positive_fraction
+        last = first if last is None else last
+        steps = max(1, self.schedule.epochs - 1)
+        return tuple(first + (last - first) * e / steps for e in range(self.schedule.epochs))
 
     @model_validator(mode="after")
     def _cache_is_fine_enough(self) -> Self:

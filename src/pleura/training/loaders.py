@@ -42,7 +42,7 @@ class RadiographLoaders(L.LightningDataModule):
         sampler = BalancedSampler(
             data.examples,
             data.training,
-            config.data.positive_fraction,
+            config.positive_fraction_by_epoch(),
             config.schedule.size_by_epoch(),
             config.seed,
             config.data.phantoms.share,

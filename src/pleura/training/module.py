@@ -14,7 +14,7 @@ from pleura.losses import ComboLoss, ImageLoss
 from pleura.metrics import average_precision, roc_auc
 from pleura.models import Network, NetworkOutput
 from pleura.training.config import LossConfig, OptimiserConfig
-from pleura.training.mixing import mixed_batch
+from pleura.training.mixing import NO_MIXING, Mixing
 
 _MASK_THRESHOLD = 0.5
 
@@ -31,8 +31,7 @@ class LitNetwork(L.LightningModule):
         network: trained in place.
         loss: weights of the terms.
         optimiser: AdamW and its schedule.
-        mixup: alpha of the beta distribution that mixes pairs of a batch; 0 for none.
-        cutmix: alpha of the beta distribution that patches boxes of others in; 0 for none.
+        mixing: what is done to a batch first.
     """
 
     def __init__(
@@ -40,14 +39,13 @@ class LitNetwork(L.LightningModule):
         network: Network,
         loss: LossConfig,
         optimiser: OptimiserConfig,
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
+        mixing: Mixing = NO_MIXING,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss_config = loss
         self.optimiser_config = optimiser
-        self.mixup, self.cutmix = mixup, cutmix
+        self.mixing = mixing
         self.combo = ComboLoss(
             loss.bce,
             loss.dice,
@@ -55,6 +53,8 @@ class LitNetwork(L.LightningModule):
             loss.smooth,
             loss.focal_gamma,
             loss.dice_on_empty,
+            loss.lovasz,
+            loss.area_exponent,
         )
         self.image_loss = ImageLoss(loss.label_smoothing)
         self._judged: list[NDArray[np.float64]] = []  # position, label, logit, Dice; NaN for none
@@ -66,7 +66,7 @@ class LitNetwork(L.LightningModule):
 
     def training_step(self, batch: Sample, batch_index: int) -> Tensor:
         """Loss of one batch."""
-        batch = mixed_batch(batch, self.mixup, self.cutmix)
+        batch = self.mixing(batch)
         loss, terms = self._losses(self(self._image(batch)), batch)
         self.log("train/loss", loss, prog_bar=True)
         for name, value in terms.items():

@@ -21,6 +21,7 @@ from pleura.training.callbacks import AtomicCheckpoints, Patience, Throughput, w
 from pleura.training.config import TrainingConfig
 from pleura.training.examples import load_examples
 from pleura.training.loaders import RadiographLoaders
+from pleura.training.mixing import Mixing
 from pleura.training.module import LitNetwork
 from pleura.training.record import (
     BEST_NAME,
@@ -84,8 +85,7 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
             network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             config.loss,
             config.optimiser,
-            config.data.mixup,
-            config.data.cutmix,
+            Mixing(config.data.transplant, config.data.mixup, config.data.cutmix),
         ),
         datamodule=RadiographLoaders(
             config, data, network.output_stride, 0 if last is None else epochs_trained(last)
