@@ -11,7 +11,9 @@ from pleura.inference.manifest import MaskRule
 from pleura.inference.postprocess import mask_from_map
 from pleura.metrics import EmptyConvention, mean_dice
 
-THRESHOLDS, AREAS = (0.3, 0.5, 0.7), (0.0, 0.004, 0.02, 0.3)
+AREAS = (0.0, 0.004, 0.02, 0.3)
+CUTS = [MaskRule(threshold=threshold) for threshold in (0.3, 0.5, 0.7)]
+CUTS += [MaskRule(method="expected_dice", threshold=floor) for floor in (0.1, 0.4)]
 
 
 def made_case(generator, shape=(40, 32)):
@@ -27,17 +29,21 @@ def made_case(generator, shape=(40, 32)):
 def test_the_grid_equals_the_predictors_own_masks(seed):
     generator = np.random.default_rng(seed)
     cases = [made_case(generator) for _ in range(3)]
-    choice = choose_mask_rule(cases, thresholds=THRESHOLDS, min_area_fractions=AREAS)
+    choice = choose_mask_rule(
+        cases, thresholds=(0.3, 0.5, 0.7), floors=(0.1, 0.4), min_area_fractions=AREAS
+    )
+    assert list(choice.cuts) == CUTS
     true = np.stack([mask for _, mask in cases])
-    for row, threshold in enumerate(THRESHOLDS):
+    for row, cut in enumerate(CUTS):
         for column, area in enumerate(AREAS):
-            rule = MaskRule(threshold=threshold, min_area_fraction=area)
+            rule = cut.model_copy(update={"min_area_fraction": area})
             predicted = np.stack([mask_from_map(values, rule) for values, _ in cases])
             expected = mean_dice(predicted, true, EmptyConvention.POSITIVES)
             assert choice.mean_dice[row, column] == pytest.approx(expected)
     best = choice.mean_dice.max()
     assert choice.dice.value == pytest.approx(best)
-    place = (THRESHOLDS.index(choice.rule.threshold), AREAS.index(choice.rule.min_area_fraction))
+    cut = choice.rule.model_copy(update={"min_area_fraction": 0.0})
+    place = (CUTS.index(cut), AREAS.index(choice.rule.min_area_fraction))
     assert choice.mean_dice[place] == best
     assert choice.dice.n == 3
 
@@ -48,7 +54,9 @@ def test_specks_are_dropped_and_the_largest_region_stays():
     values = np.where(true, 0.9, 0.0).astype(np.float32)
     values[40:43:2, 40:49:2] = 0.9
     areas = (0.0, 0.01, 0.9)
-    choice = choose_mask_rule([(values, true)], thresholds=[0.5], min_area_fractions=areas)
+    choice = choose_mask_rule(
+        [(values, true)], thresholds=[0.5], floors=(), min_area_fractions=areas
+    )
     assert choice.rule == MaskRule(threshold=0.5, min_area_fraction=0.01)
     np.testing.assert_allclose(choice.mean_dice[0, 1:], 1.0)
     assert choice.mean_dice[0, 0] < 1.0
@@ -65,7 +73,9 @@ def test_a_map_on_a_coarser_grid_is_brought_to_the_masks():
 def test_nothing_above_the_threshold_scores_nothing():
     true = np.ones((4, 4), bool)
     values = np.full((4, 4), 0.4, np.float32)
-    choice = choose_mask_rule([(values, true)], thresholds=[0.3, 0.5], min_area_fractions=[0.0])
+    choice = choose_mask_rule(
+        [(values, true)], thresholds=[0.3, 0.5], floors=(), min_area_fractions=[0.0]
+    )
     np.testing.assert_allclose(choice.mean_dice[:, 0], [1.0, 0.0])
 
 
@@ -76,4 +86,4 @@ def test_what_cannot_be_searched_is_refused():
     with pytest.raises(ValueError, match="at least one case"):
         choose_mask_rule([])
     with pytest.raises(ValueError, match="at least one threshold"):
-        choose_mask_rule([empty], thresholds=[])
+        choose_mask_rule([empty], thresholds=[], floors=[])

@@ -142,11 +142,15 @@ class MaskRule(_Frozen):
     """From the map of probabilities to a mask.
 
     Attributes:
+        method: `threshold`: the same threshold for every image. `expected_dice`: the threshold of
+            the image at which the Dice that the map itself expects is the highest, and never one
+            below `threshold`; see `pleura.inference.postprocess.dice_threshold`.
         threshold: a pixel belongs to the mask at this probability and above.
         min_area_fraction: regions below this share of the image are dropped; the largest region
             always stays, so that a positive finding is not left without a place.
     """
 
+    method: Literal["threshold", "expected_dice"] = "threshold"
     threshold: Fraction = 0.5
     min_area_fraction: Fraction = 0.0
 
