@@ -392,3 +392,43 @@ def test_what_is_shown_does_not_contradict_the_decision(
     threshold = float(footer.partition(">= ")[2].partition(")")[0])
     assert "none" in line
     assert float(line.split()[0]) < threshold
+
+
+def test_a_submission_has_the_samples_rows_and_says_what_is_missing(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    images, out = tmp_path / "stage_2_images", tmp_path / "out"
+    png(images / "ID_a.png")
+    png(images / "ID_b.png", box=None)
+    sample = tmp_path / "stage_2_sample_submission.csv"
+    sample.write_text("ImageId,EncodedPixels\nID_b,-1\nID_a,-1\n")
+    arguments = ("--model", model_folder, "-o", out, "--write", "submission", "--sample", sample)
+    done = pleura("predict", images, *arguments)
+    assert done.status == 0
+    assert [path.name for path in out.iterdir()] == ["submission.csv"]
+    header, first, second = (out / "submission.csv").read_text().splitlines()
+    assert (header, first) == ("ImageId,EncodedPixels", "ID_b,-1")
+    assert second.startswith("ID_a,")
+    assert len(second.split()) > 2
+
+    sample.write_text("ImageId,EncodedPixels\nID_b,-1\nID_x,-1\n")
+    done = pleura("predict", images, *arguments)
+    assert done.status == 1
+    assert "1 rows of the sample have no prediction" in done.out
+    assert "1 predictions are of images that the sample does not list" in done.out
+    assert (out / "submission.csv").read_text() == "ImageId,EncodedPixels\nID_b,-1\nID_x,-1\n"
+
+
+def test_a_sample_needs_a_submission_and_has_to_be_one(
+    pleura, model_folder: Path, tmp_path: Path
+) -> None:
+    image, sample = png(tmp_path / "a.png"), tmp_path / "sample.csv"
+    model = ("--model", model_folder)
+    lonely = pleura("predict", image, *model, "-o", tmp_path / "out", "--sample", sample)
+    assert lonely.status == 2
+    assert "--write submission" in lonely.err
+    written = ("-o", tmp_path / "out", "--write", "submission", "--sample", sample)
+    absent = pleura("predict", image, *model, *written)
+    assert absent.status == 2
+    assert "cannot be opened" in absent.err
+    assert not (tmp_path / "out").exists()

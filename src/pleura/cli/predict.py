@@ -15,7 +15,9 @@ from pleura.errors import ModelError
 
 if TYPE_CHECKING:
     from pleura.inference import Predictor
+    from pleura.outputs import SubmissionWriter
 
+SOME_MISSING = 1
 NOTHING_PREDICTED = 3
 
 
@@ -28,7 +30,16 @@ def predict(
     ] = None,
     write: Annotated[
         str | None,
-        typer.Option(help="Formats to write, with commas: json,csv,png. Needs -o; default all."),
+        typer.Option(
+            help="Formats to write, with commas: json,csv,png (the default), submission. Needs -o."
+        ),
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --write submission: the challenge's sample_submission.csv, whose images and"
+            " order the file takes over."
+        ),
     ] = None,
     operating_point: Annotated[
         str | None, typer.Option(help="Name of the operating point that decides.")
@@ -52,9 +63,11 @@ def predict(
     results cannot be written.
     """
     from pleura.io import discover
-    from pleura.outputs import json_line, places_in
+    from pleura.outputs import SUBMISSION, json_line, places_in
 
     formats = _formats(write, heatmap, output)
+    submission = _submission(output, formats, sample)
+    formats = tuple(name for name in formats if name != SUBMISSION)
     taken = () if output is None else places_in(output)
     check_paths(paths, taken)
     predictor = _load(model, operating_point, threads)
@@ -66,7 +79,8 @@ def predict(
         folder = None
         if output is not None:
             stack.enter_context(stated_when_not_written())  # around the closing, too
-            folder = stack.enter_context(open_folder(output, formats))
+            writers = () if submission is None else (submission,)
+            folder = stack.enter_context(open_folder(output, formats, writers))
         show = Shown(quiet_when_gone=folder is not None)
         if not jsonl:
             show(HEADER)
@@ -77,13 +91,17 @@ def predict(
                 folder.write(result)
             show(line_of(result))
             advance(str(tally))
-    _finish(tally, predictor, output, to_stderr=jsonl or show.gone)
-    raise typer.Exit(tally.exit_status)
+        if submission is not None:
+            submission.finish()
+    to_stderr = jsonl or show.gone
+    _finish(tally, predictor, output, to_stderr)
+    complete = submission is None or _state(submission, to_stderr)
+    raise typer.Exit(tally.exit_status or (0 if complete else SOME_MISSING))
 
 
 def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str, ...]:
     """The formats that were asked for; exits with status 2 for one that does not exist."""
-    from pleura.outputs import FORMATS, HEATMAP
+    from pleura.outputs import FORMATS, HEATMAP, SUBMISSION
 
     if output is None:
         for option, given in (("--write", write is not None), ("--heatmap", heatmap)):
@@ -91,8 +109,34 @@ def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str
                 raise typer.BadParameter(
                     "needs a folder to write to: give -o DIR", param_hint=option
                 )
-    names = tuple(FORMATS) if write is None else _named(write, tuple(FORMATS))
+    names = tuple(FORMATS) if write is None else _named(write, (*FORMATS, SUBMISSION))
     return (*names, HEATMAP) if heatmap else names
+
+
+def _submission(
+    output: Path | None, formats: tuple[str, ...], sample: Path | None
+) -> "SubmissionWriter | None":
+    """The writer of a submission, if one is asked for."""
+    from pleura.outputs import SUBMISSION, SubmissionWriter, read_sample
+
+    if output is None or SUBMISSION not in formats:
+        if sample is not None:
+            raise typer.BadParameter("needs --write submission", param_hint="--sample")
+        return None
+    return SubmissionWriter(output, None if sample is None else read_sample(sample))
+
+
+def _state(submission: "SubmissionWriter", to_stderr: bool) -> bool:
+    """Say what a submission lacks; whether it is complete."""
+    facts = (
+        (submission.missing, "rows of the sample have no prediction and are written as -1"),
+        (submission.unlisted, "predictions are of images that the sample does not list"),
+        (submission.repeated, "predictions are of an image that had one before and are left out"),
+    )
+    for count, text in facts:
+        if count:
+            typer.echo(f"Submission: {count} {text}.", err=to_stderr)
+    return submission.missing == 0
 
 
 def _named(write: str, known: tuple[str, ...]) -> tuple[str, ...]:

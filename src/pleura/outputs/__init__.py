@@ -5,13 +5,22 @@ from pleura.outputs.json_lines import JsonLinesWriter
 from pleura.outputs.overlay import OverlayWriter, draw_overlay
 from pleura.outputs.pictures import DISCLAIMER, encode_png
 from pleura.outputs.record import PredictionRecord, RefusalRecord, json_line, record_of
+from pleura.outputs.submission import SubmissionWriter, read_sample
 from pleura.outputs.table import CsvWriter
-from pleura.outputs.writers import FORMATS, HEATMAP, OutputFolder, ResultWriter, places_in
+from pleura.outputs.writers import (
+    FORMATS,
+    HEATMAP,
+    SUBMISSION,
+    OutputFolder,
+    ResultWriter,
+    places_in,
+)
 
 __all__ = [
     "DISCLAIMER",
     "FORMATS",
     "HEATMAP",
+    "SUBMISSION",
     "CsvWriter",
     "HeatmapWriter",
     "JsonLinesWriter",
@@ -20,10 +29,12 @@ __all__ = [
     "PredictionRecord",
     "RefusalRecord",
     "ResultWriter",
+    "SubmissionWriter",
     "draw_heatmap",
     "draw_overlay",
     "encode_png",
     "json_line",
     "places_in",
+    "read_sample",
     "record_of",
 ]

@@ -13,6 +13,7 @@ from pleura.outputs.json_lines import FILE_NAME as JSON_LINES
 from pleura.outputs.json_lines import JsonLinesWriter
 from pleura.outputs.overlay import FOLDER_NAME as OVERLAYS
 from pleura.outputs.overlay import OverlayWriter
+from pleura.outputs.submission import FILE_NAME as SUBMISSION_TABLE
 from pleura.outputs.table import FILE_NAME as TABLE
 from pleura.outputs.table import CsvWriter
 
@@ -35,6 +36,8 @@ FORMATS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyTyp
 """Those that every prediction can be written in."""
 HEATMAP = "heatmap"
 """One more, for predictions that were made with `always_segment`."""
+SUBMISSION = "submission"
+"""And one whose writer the caller makes, because it needs to know more than the folder."""
 _WRITERS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyType(
     {**FORMATS, HEATMAP: HeatmapWriter}
 )
@@ -42,7 +45,9 @@ _WRITERS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyTy
 
 def places_in(folder: Path) -> tuple[Path, ...]:
     """Where results stand in an output folder, whichever formats a run asks for."""
-    return tuple(folder / name for name in (JSON_LINES, TABLE, OVERLAYS, HEATMAPS))
+    return tuple(
+        folder / name for name in (JSON_LINES, TABLE, SUBMISSION_TABLE, OVERLAYS, HEATMAPS)
+    )
 
 
 class OutputFolder:
@@ -53,28 +58,34 @@ class OutputFolder:
     Args:
         folder: made when it does not exist.
         formats: names out of `FORMATS`, and `HEATMAP`.
+        writers: further ones, already made.
 
     Raises:
         ValueError: a format is not known.
         OSError: the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: Path, formats: Iterable[str] = tuple(FORMATS)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        formats: Iterable[str] = tuple(FORMATS),
+        writers: Iterable[ResultWriter] = (),
+    ) -> None:
         names = tuple(dict.fromkeys(formats))
         unknown = [name for name in names if name not in _WRITERS]
         if unknown:
             raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(_WRITERS)}")
         folder.mkdir(parents=True, exist_ok=True)
-        writers: list[ResultWriter] = []
+        made: list[ResultWriter] = list(writers)
         with ExitStack() as stack:
             # Last first: if the folder of the pictures cannot be made, no table was emptied; and a
             # result's line stands in the table when its picture is there.
             for name in reversed(names):
                 writer = _WRITERS[name](folder)
                 stack.callback(writer.close)
-                writers.append(writer)
+                made.append(writer)
             self._closing = stack.pop_all()
-        self._writers = tuple(writers)
+        self._writers = tuple(made)
 
     @property
     def paths(self) -> tuple[Path, ...]:
