@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pleura import Predictor
 from pleura.errors import ModelError, NotFoundError
 from pleura.inference import Stage, prepare, to_network_grid
-from pleura.inference.manifest import Calibration, MaskRule, Preprocessing
+from pleura.inference.manifest import Calibration, Manifest, MaskRule, Preprocessing
 from pleura.inference.postprocess import calibrated_probability, sigmoid
 from pleura.radiograph import Spacing, SpacingSource
 from tiny_model import GAIN, OFFSET, SIZE, radiograph, weights, write_model
@@ -237,6 +237,26 @@ def test_a_finding_without_a_place_says_so(tmp_path: Path) -> None:
     assert prediction.present
     assert not prediction.mask.any()
     assert [w.code for w in prediction.quality.warnings] == ["finding_without_mask"]
+
+
+def test_a_mask_without_a_finding_is_not_drawn_but_said(model_folder: Path) -> None:
+    faint = radiograph(box=(60, 40, 80, 60))  # bright, but too small for the finding
+    predictor = Predictor.load(model_folder)
+    prediction = predictor.predict(faint, always_segment=True)
+    assert not prediction.present
+    assert not prediction.mask.any()
+    assert [w.code for w in prediction.quality.warnings] == ["mask_without_finding"]
+    assert predictor.predict(faint).quality.warnings == ()  # nobody looked
+    unsure = radiograph(box=None, level=0.02)
+    assert predictor.predict(unsure, always_segment=True).quality.warnings == ()
+
+
+def test_a_model_may_ask_for_the_segmenter_on_every_image(model_folder: Path) -> None:
+    manifest = Manifest.read(model_folder).model_copy(update={"always_segment": True})
+    manifest.write(model_folder)
+    prediction = Predictor.load(model_folder).predict(radiograph(box=(60, 40, 80, 60)))
+    assert prediction.segmented
+    assert [w.code for w in prediction.quality.warnings] == ["mask_without_finding"]
 
 
 def test_area_in_square_millimetres(model_folder: Path) -> None:

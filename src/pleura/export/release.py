@@ -274,6 +274,7 @@ def _bare_manifest(
         classifier=_component(folder / CLASSIFIER_NAME),
         segmenter=_component(folder / SEGMENTER_NAME),
         flip_average=options.flip_average,
+        always_segment=config.network.options.get("mask_evidence", 0.0) > 0,
         operating_points=(_UNDECIDED,),
         default_operating_point=_UNDECIDED.name,
         training=training,

@@ -170,6 +170,9 @@ class Manifest(_Frozen):
     The classifier takes `image` (n, 1, size, size) float32 and gives `logit` (n, 1), and may give
     features under other names. The segmenter takes `image` or any of these features, by name, and
     gives `mask_logits` (n, 1, h, w), a stride coarser than the input or equal to it.
+
+    With `always_segment` the segmenter is run below the operating point, too: where it costs next
+    to nothing after the classifier, a mask that contradicts the finding is noticed for free.
     """
 
     schema_: Literal["pleura.model/1"] = Field("pleura.model/1", alias="schema")
@@ -180,6 +183,7 @@ class Manifest(_Frozen):
     classifier: Component
     segmenter: Component
     flip_average: bool = False
+    always_segment: bool = False
     calibration: Calibration = Calibration()
     operating_points: tuple[OperatingPoint, ...]
     default_operating_point: str

@@ -227,7 +227,8 @@ class Predictor:
         point: OperatingPoint,
         always_segment: bool,
     ) -> Prediction:
-        raw = self._raw(radiograph, decode_ms, 0.0 if always_segment else point.threshold)
+        always = always_segment or self.manifest.always_segment
+        raw = self._raw(radiograph, decode_ms, 0.0 if always else point.threshold)
         return self._decide(raw, point, self.manifest.mask)
 
     def _raw(self, radiograph: Radiograph, decode_ms: float, segment_from: float) -> RawPrediction:
@@ -275,8 +276,9 @@ class Predictor:
             probability_map = np.zeros(shape, dtype=np.float32)
         if present:
             mask = mask_from_map(probability_map, rule)
-            if not mask.any():
-                quality = replace(quality, warnings=(*quality.warnings, _NO_PLACE))
+        notice = _disagreement(present, mask, raw.network_map, rule)
+        if notice is not None:
+            quality = replace(quality, warnings=(*quality.warnings, notice))
         regions = connected_regions(mask, probability_map) if mask.any() else ()
 
         timings = dict(raw.timings_ms)
@@ -303,6 +305,30 @@ class Predictor:
 _NO_PLACE = Notice(
     "finding_without_mask", "The finding is present, but no pixel reaches the mask's threshold."
 )
+_NO_FINDING = Notice(
+    "mask_without_finding",
+    "The finding is not present at this operating point, but the segmentation network is sure of a"
+    " region; see the heat map.",
+)
+SURE = 0.6
+"""Mean probability of a region from which on the segmenter counts as sure of it."""
+
+
+def _disagreement(
+    present: bool,
+    mask: NDArray[np.bool_],
+    network_map: NDArray[np.float32] | None,
+    rule: MaskRule,
+) -> Notice | None:
+    """What the two networks disagree on. The finding decides: it is never changed by the mask."""
+    if present:
+        return None if mask.any() else _NO_PLACE
+    if network_map is None:
+        return None
+    hidden = mask_from_map(network_map, rule)
+    if any(region.score >= SURE for region in connected_regions(hidden, network_map)):
+        return _NO_FINDING
+    return None
 
 
 def spread_of(view_logits: tuple[float, ...], calibration: Calibration) -> float | None:
