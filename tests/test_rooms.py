@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"errors", "io", "masks", "phantom", "quality", "radiograph"}),
         "base",
     ),
-    "outputs": (frozenset({"inference", "io", "masks", "radiograph"}), "base"),
+    "outputs": (frozenset({"errors", "inference", "io", "masks", "radiograph"}), "base"),
     "losses": (frozenset(), "train"),
     "metrics": (frozenset({"inference"}), "train"),
     "models": (frozenset({"errors", "inference"}), "train"),

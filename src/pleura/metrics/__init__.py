@@ -42,6 +42,7 @@ from pleura.metrics.ranking import (
     roc_curve,
 )
 from pleura.metrics.selective import area_under_risk_coverage, kept_cases
+from pleura.metrics.surface import hausdorff_95
 
 __all__ = [
     "AVERAGE_PRECISION",
@@ -70,6 +71,7 @@ __all__ = [
     "delong_interval",
     "dice",
     "expected_calibration_error",
+    "hausdorff_95",
     "iou",
     "kept_cases",
     "mcnemar_exact",
