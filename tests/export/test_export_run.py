@@ -273,3 +273,27 @@ def test_chexnet_has_no_mask_as_evidence(data, tmp_path):
     with pytest.raises(ModelError, match="no mask that could be evidence"):
         export_run(folder, tmp_path / "model", ExportOptions(mask_evidence=0.5))
     assert not (tmp_path / "model").exists()
+
+
+def test_a_nested_network_may_be_pruned_when_it_is_exported(data, tmp_path, joint, run):
+    folder = train(config(data, tmp_path / "run", *joint, "network.name=nested_unet"))
+    whole = export_run(folder, tmp_path / "whole", ExportOptions())
+    manifest = export_run(folder, tmp_path / "pruned", ExportOptions(depth=1))
+    assert manifest.training["network"]["options"]["depth"] == 1
+    assert "depth" not in whole.training["network"]["options"]
+    sizes = [(tmp_path / name / "segmenter.onnx").stat().st_size for name in ("pruned", "whole")]
+    assert sizes[0] < sizes[1] / 2
+    network = load_network(folder, load_config(folder / "config.yaml"), "best").pruned(1)
+    radiograph = read_radiograph(data / "image1.png")
+    image, _ = prepare(radiograph, manifest.preprocessing)
+    with torch.inference_mode():
+        output = network(torch.from_numpy(image))
+    raw = Predictor.load(tmp_path / "pruned", threads=1).predict_raw(radiograph)
+    assert raw.logit == pytest.approx(output.logit.item(), abs=1e-3)
+    air = torch.sigmoid(output.mask_logits)[0, 0].numpy()
+    np.testing.assert_allclose(raw.network_map, air, atol=2.5e-3)
+
+    with pytest.raises(ModelError, match="Cannot prune to depth 9"):
+        export_run(folder, tmp_path / "none", ExportOptions(depth=9))
+    with pytest.raises(ModelError, match="UNet cannot be pruned"):
+        export_run(run, tmp_path / "none", ExportOptions(depth=1))

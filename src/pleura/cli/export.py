@@ -31,6 +31,10 @@ def export(
             min=0.0, max=0.99, help="Share of the image's logit that comes from the mask."
         ),
     ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, max=4, help="Prune a Nested U-Net to this node of its first row."),
+    ] = None,
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
 ) -> None:
     """Write ONNX files, parity report, and a manifest calibrated on the run's held-out fold."""
@@ -44,6 +48,7 @@ def export(
         prevalence=prevalence,
         flip_average=flip_average,
         mask_evidence=mask_evidence,
+        depth=depth,
         root=root,
         licence=licence,
     )

@@ -39,6 +39,7 @@ from pleura.inference.postprocess import calibrated_probability
 from pleura.inference.selftest import measure
 from pleura.metrics import ROC_AUC, bootstrap_interval, delong_interval
 from pleura.models import Network
+from pleura.models.nested_unet import NestedUNet
 from pleura.training.checkpoint import load_network
 from pleura.training.config import TrainingConfig, load_config
 from pleura.training.record import CONFIG_NAME, RECORD_NAME
@@ -80,6 +81,8 @@ class ExportOptions:
         flip_average: judge each radiograph and its mirror image, and average.
         mask_evidence: share of the image-level logit that comes from the mask (see
             `pleura.models.joint.JointNetwork`); None for what the run was trained with.
+        depth: node of a Nested U-Net's first row that the mask is taken from, all behind it being
+            cut off; None for the run's own.
         root: folder of the images, when it has moved since the index was written.
         licence: terms of the weights, for the manifest.
     """
@@ -91,6 +94,7 @@ class ExportOptions:
     prevalence: float = SIIM_PREVALENCE
     flip_average: bool = False
     mask_evidence: float | None = None
+    depth: int | None = None
     root: Path | None = None
     licence: str = ""
 
@@ -124,6 +128,8 @@ def export_run(
     index, rows = held_out_rows(config, options.root)
     record = _read_record(run)
     network = load_network(run, config, options.checkpoint)
+    if options.depth is not None:
+        network, config = _pruned(network, config, options.depth)
     images = parity_images(index, rows, config.preprocessing, _PARITY_IMAGES)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as partial:
@@ -162,6 +168,23 @@ def _for_export(config: TrainingConfig, mask_evidence: float | None) -> Training
             )
         changed["class_activation_map"] = True
     return config.model_copy(update={"network": network.model_copy(update={"options": changed})})
+
+
+def _pruned(network: Network, config: TrainingConfig, depth: int) -> tuple[Network, TrainingConfig]:
+    """The network cut down to a node, and the configuration that would have made it."""
+    if not isinstance(network, NestedUNet):
+        raise ModelError(
+            f"{type(network).__name__} cannot be pruned to a depth.", "Only a Nested U-Net can."
+        )
+    try:
+        smaller = network.pruned(depth)
+    except ValueError as error:
+        raise ModelError(
+            f"{str(error).capitalize()}.", "Train it with deep_supervision, or name another depth."
+        ) from error
+    changed = config.network.options | {"depth": depth}
+    settings = config.network.model_copy(update={"options": changed})
+    return smaller, config.model_copy(update={"network": settings})
 
 
 def _write_files(network: Network, output: Path, images: list[NDArray[np.float32]]) -> None:
