@@ -78,14 +78,34 @@ def record_figures(
     _show(record_performance(model, report), model)
 
 
+@app.command("join", epilog=DISCLAIMER)
+def join_models(
+    classifier: Annotated[str, typer.Argument(help="Model that gives the finding.")],
+    segmenter: Annotated[str, typer.Argument(help="Model that gives the mask.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the joined model.")],
+    name: Annotated[str, typer.Option(help="Name of the model; the folder's by default.")] = "",
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+) -> None:
+    """Write a model that takes the finding from one model and the mask from another."""
+    from pleura.export.joined import join
+    from pleura.inference import find_model
+
+    name = name or output.resolve().name
+    manifest = join(find_model(classifier), find_model(segmenter), output, name, version)
+    say(f"{manifest.name} {manifest.version} written to {output}: {manifest.description}")
+    say("Nothing is measured yet: pleura evaluate, then pleura models record.")
+
+
 def _show(manifest: "Manifest", folder: Path) -> None:
     preprocessing, calibration = manifest.preprocessing, manifest.calibration
+    apart = manifest.segmenter_preprocessing
     say(f"{manifest.name} {manifest.version}")
     for label, value in (
         ("description", manifest.description),
         ("licence", manifest.licence),
         ("folder", str(folder)),
         ("input", f"{preprocessing.size} x {preprocessing.size}, grey"),
+        ("segmenter's input", "" if apart is None else f"{apart.size} x {apart.size}, grey"),
         ("flip averaging", "yes" if manifest.flip_average else "no"),
         ("calibration", f"{calibration.method} {calibration.fitted_on}".strip()),
         *((f"training.{key}", str(value)) for key, value in manifest.training.items()),

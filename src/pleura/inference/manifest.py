@@ -173,6 +173,9 @@ class Manifest(_Frozen):
 
     With `always_segment` the segmenter is run below the operating point, too: where it costs next
     to nothing after the classifier, a mask that contradicts the finding is noticed for free.
+
+    A segmenter of another network than the classifier's has `segmenter_preprocessing`, takes
+    `image` alone, prepared in that way, and never sees the classifier's features.
     """
 
     schema_: Literal["pleura.model/1"] = Field("pleura.model/1", alias="schema")
@@ -180,6 +183,7 @@ class Manifest(_Frozen):
     version: str
     description: str = ""
     preprocessing: Preprocessing
+    segmenter_preprocessing: Preprocessing | None = None
     classifier: Component
     segmenter: Component
     flip_average: bool = False

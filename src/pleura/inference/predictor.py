@@ -44,7 +44,7 @@ class RawPrediction:
     Attributes:
         radiograph: what was judged.
         quality: the input gate's report.
-        letterbox: the way from the network's square back to the file's grid.
+        letterbox: the way from the segmenter's square back to the file's grid.
         logit: the classifier's number before calibration (mean over the views).
         probability: calibrated, in [0, 1].
         uncertainty: as in `Prediction`.
@@ -249,7 +249,10 @@ class Predictor:
         network_map = None
         if probability >= segment_from:
             started = time.perf_counter()
-            network_map = self._session.segment(classified)
+            apart = None
+            if self.manifest.segmenter_preprocessing is not None:
+                apart, letterbox = prepare(radiograph, self.manifest.segmenter_preprocessing)
+            network_map = self._session.segment(classified, apart)
             timings[Stage.SEGMENT] = _milliseconds_since(started)
         return RawPrediction(
             radiograph=radiograph,

@@ -57,7 +57,8 @@ class TwoStageSession:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads or default_threads()
-        self.size = manifest.preprocessing.size
+        self._size = manifest.preprocessing.size
+        self._apart = manifest.segmenter_preprocessing
         self.flip_average = manifest.flip_average
         self._classifier = _load(folder, manifest.classifier, self.threads)
         self._segmenter = _load(folder, manifest.segmenter, self.threads)
@@ -74,9 +75,7 @@ class TwoStageSession:
         Raises:
             ModelError: the logit is not a finite number.
         """
-        batch = image
-        if self.flip_average:
-            batch = np.concatenate([image, image[..., ::-1]])
+        batch = self._views(image)
         outputs = self._classifier.run([LOGIT, *self._features], {IMAGE: batch})
         logit = float(np.mean(outputs[0], dtype=np.float64))
         if not np.isfinite(logit):
@@ -85,8 +84,15 @@ class TwoStageSession:
         views = tuple(float(view) for view in outputs[0].ravel())
         return Classified(logit, views, {IMAGE: batch, **features})
 
-    def segment(self, classified: Classified) -> NDArray[np.float32]:
-        """Run the segmenter on what the classifier left behind.
+    def segment(
+        self, classified: Classified, image: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Run the segmenter on what the classifier left behind, or on an input of its own.
+
+        Args:
+            classified: of the same radiograph.
+            image: float32, (1, 1, size, size), prepared as the manifest's `segmenter_preprocessing`
+                says; None when the model has none.
 
         Returns:
             Probability of air, float32 in [0, 1], (h, w): the input's grid or a coarser one; the
@@ -95,7 +101,8 @@ class TwoStageSession:
         Raises:
             ModelError: a value is not a finite number.
         """
-        feeds = {name: classified.tensors[name] for name in self._wanted}
+        tensors = classified.tensors if image is None else {IMAGE: self._views(image)}
+        feeds = {name: tensors[name] for name in self._wanted}
         (mask_logits,) = self._segmenter.run([MASK_LOGITS], feeds)
         probability = sigmoid(mask_logits[:, 0])
         if not np.isfinite(probability).all():
@@ -103,6 +110,10 @@ class TwoStageSession:
         if not self.flip_average:
             return np.asarray(probability[0], dtype=np.float32)
         return np.asarray((probability[0] + probability[1][:, ::-1]) * 0.5, dtype=np.float32)
+
+    def _views(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The image, and its mirror image when the model averages flips."""
+        return np.concatenate([image, image[..., ::-1]]) if self.flip_average else image
 
     def _check_classifier(self, file: str) -> None:
         inputs, outputs = self._classifier.get_inputs(), self._classifier.get_outputs()
@@ -112,27 +123,29 @@ class TwoStageSession:
             )
         if LOGIT not in [node.name for node in outputs]:
             raise ModelError(f"{file} must give '{LOGIT}'; it gives {_names(outputs)}.")
-        self._check_image(file, inputs[0])
+        self._check_image(file, inputs[0], self._size)
 
     def _check_segmenter(self, file: str) -> list[str]:
         inputs, outputs = self._segmenter.get_inputs(), self._segmenter.get_outputs()
-        given = {IMAGE} | {node.name for node in self._classifier.get_outputs()}
+        given = {IMAGE}
+        if self._apart is None:
+            given |= {node.name for node in self._classifier.get_outputs()}
         unknown = [node for node in inputs if node.name not in given]
         if unknown:
-            raise ModelError(
-                f"{file} asks for {_names(unknown)}, which the classifier does not give."
-            )
+            giver = "the classifier does not give" if self._apart is None else "nothing gives"
+            raise ModelError(f"{file} asks for {_names(unknown)}, which {giver}.")
         if MASK_LOGITS not in [node.name for node in outputs]:
             raise ModelError(f"{file} must give '{MASK_LOGITS}'; it gives {_names(outputs)}.")
         for node in inputs:
             if node.name == IMAGE:
-                self._check_image(file, node)
+                size = self._size if self._apart is None else self._apart.size
+                self._check_image(file, node, size)
         return [node.name for node in inputs]
 
-    def _check_image(self, file: str, node: Any) -> None:
+    def _check_image(self, file: str, node: Any, size: int) -> None:
         """Hold type and the fixed dimensions of `image` against (n, 1, size, size) float32."""
         views = 2 if self.flip_average else 1
-        expected = (views, 1, self.size, self.size)
+        expected = (views, 1, size, size)
         shape = list(node.shape)
         fits = len(shape) == 4 and all(
             have == want
