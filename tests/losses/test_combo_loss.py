@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from monai.losses import DiceLoss
 from torch.nn import functional
 
-from pleura.losses import ComboLoss, combo_loss, lovasz_hinge
+from pleura.losses import ComboLoss, cl_dice_loss, combo_loss, lovasz_hinge
 from pleura.losses.combo import MEDIAN_AREA, area_weights
 
 
@@ -128,3 +128,12 @@ def test_small_targets_count_more_by_the_exponent():
     trust = torch.tensor([1.0, 0.5, 1.0, 1.0, 1.0])
     weighed = ComboLoss(area_exponent=1.0)(logits, targets, trust)
     torch.testing.assert_close(weighed, (losses * halves * trust).sum() / (halves * trust).sum())
+
+
+def test_the_centre_line_term_is_added_where_there_is_a_target():
+    logits, targets = _case(5)
+    targets[1] = 0
+    plain = combo_loss(logits, targets)
+    extra = combo_loss(logits, targets, cl_dice_weight=0.5) - plain
+    expected = 0.5 * cl_dice_loss(torch.sigmoid(logits), targets) * torch.tensor([1.0, 0.0, 1.0])
+    torch.testing.assert_close(extra, expected)

@@ -1,7 +1,7 @@
 """Combo loss for small targets: weighted BCE (or focal) plus Dice (Taghanaki et al., 2019).
 
-Two more choices for thin targets: the Lovász hinge beside the Dice loss, and a weight that falls
-with the target's area.
+More choices for thin targets: the Lovász hinge or the centre-line Dice beside the Dice loss, and a
+weight that falls with the target's area.
 """
 
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from pleura.losses.cl_dice import cl_dice_loss
 from pleura.losses.dice import soft_dice_loss
 from pleura.losses.focal import focal_loss_with_logits
 from pleura.losses.lovasz import lovasz_hinge
@@ -28,8 +29,9 @@ def combo_loss(
     focal_gamma: float = 0.0,
     dice_on_empty: bool = True,
     lovasz_weight: float = 0.0,
+    cl_dice_weight: float = 0.0,
 ) -> Tensor:
-    """bce_weight * mean(BCE) + dice_weight * Dice loss + lovasz_weight * Lovász hinge, an image.
+    """The weighted sum of mean BCE, Dice loss, Lovász hinge and centre-line Dice loss, an image.
 
     Args:
         logits: (n, 1, h, w).
@@ -44,6 +46,7 @@ def combo_loss(
             and teaches a network that sees many negatives to draw nothing at all.
         lovasz_weight: weight of the Lovász hinge, which only images with a target have: with an
             empty one it looks at a single pixel.
+        cl_dice_weight: weight of the centre-line Dice loss, which only they have, too.
 
     Returns:
         (n,), not negative.
@@ -59,6 +62,9 @@ def combo_loss(
     loss = bce_weight * pixelwise.mean((1, 2, 3)) + dice_weight * overlap
     if lovasz_weight > 0:
         loss = loss + lovasz_weight * lovasz_hinge(logits, targets) * has_target
+    if cl_dice_weight > 0:
+        lines = cl_dice_loss(torch.sigmoid(logits), targets, smooth)
+        loss = loss + cl_dice_weight * lines * has_target
     return loss
 
 
@@ -95,6 +101,7 @@ class ComboLoss(nn.Module):
         dice_on_empty: bool = True,
         lovasz_weight: float = 0.0,
         area_exponent: float = 0.0,
+        cl_dice_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.bce_weight = bce_weight
@@ -105,6 +112,7 @@ class ComboLoss(nn.Module):
         self.dice_on_empty = dice_on_empty
         self.lovasz_weight = lovasz_weight
         self.area_exponent = area_exponent
+        self.cl_dice_weight = cl_dice_weight
 
     def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Map (n, 1, h, w) logits and targets and (n,) weights to a scalar."""
@@ -118,6 +126,7 @@ class ComboLoss(nn.Module):
             self.focal_gamma,
             self.dice_on_empty,
             self.lovasz_weight,
+            self.cl_dice_weight,
         )
         if weights is None:
             weights = torch.ones_like(losses)

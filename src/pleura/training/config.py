@@ -43,6 +43,21 @@ class UnlabelledConfig(_Strict):
     share: float = Field(default=0.25, gt=0, lt=0.9)
 
 
+class MendingConfig(_Strict):
+    """Matched masks that a teacher finds in another place; see `pleura.training.mending`.
+
+    Attributes:
+        teacher: a model folder, or a run folder of `pleura train`; it must not have seen the
+            held-out fold. Null for none.
+        below: Dice of the teacher's mask and the matched one under which the teacher is believed.
+        weight: of a teacher's mask in the place of one that had less.
+    """
+
+    teacher: Path | None = None
+    below: float = Field(default=0.1, ge=0, le=1)
+    weight: float = Field(default=0.7, ge=0, le=1)
+
+
 class DataConfig(_Strict):
     """Which images.
 
@@ -68,6 +83,7 @@ class DataConfig(_Strict):
             another one is put in (Yun et al., ICCV 2019); 0 for none.
         phantoms: synthetic radiographs among them.
         unlabelled: images without a label among them.
+        mending: of matched masks.
     """
 
     index: Path
@@ -86,6 +102,7 @@ class DataConfig(_Strict):
     transplant: float = Field(default=0.0, ge=0, le=1)
     phantoms: PhantomConfig = PhantomConfig()
     unlabelled: UnlabelledConfig = UnlabelledConfig()
+    mending: MendingConfig = MendingConfig()
 
 
 class NetworkConfig(_Strict):
@@ -118,6 +135,7 @@ class LossConfig(_Strict):
         focal_gamma: exponent of the focal loss; 0 for cross-entropy.
         dice_on_empty: whether negatives have the Dice term, too.
         lovasz: weight of the Lovász hinge of positives' masks (Berman et al., CVPR 2018).
+        cl_dice: weight of the centre-line Dice loss of positives' masks (Shit et al., CVPR 2021).
         area_exponent: positives' masks count as (median area / area) to this power, from 1/4 to 4:
             small pneumothoraces more than large ones; 0 for all alike.
         label_smoothing: labels move this far towards 0.5.
@@ -131,6 +149,7 @@ class LossConfig(_Strict):
     focal_gamma: float = Field(default=0.0, ge=0)
     dice_on_empty: bool = True
     lovasz: float = Field(default=0.0, ge=0)
+    cl_dice: float = Field(default=0.0, ge=0)
     area_exponent: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 

@@ -55,7 +55,7 @@ def load_examples(config: DataConfig) -> TrainingData:
     """Read the labelled rows of the index's `train` split; the test split is never touched.
 
     With a teacher, the rows of the split `unlabelled` join them, less those of patients of the
-    held-out fold.
+    held-out fold. A teacher that mends leaves the held-out masks alone.
 
     Raises:
         ModelError: the teacher cannot be used.
@@ -72,6 +72,14 @@ def load_examples(config: DataConfig) -> TrainingData:
     cache = open_cache(index, table, config.cache_size, config.cache)
     table = table.set_index("image_id", drop=False).loc[list(cache.image_ids)]
     examples = _real_examples(cache.images, cache.masks, table, config.min_mask_weight)
+    in_fold = np.zeros(len(table), dtype=bool)
+    if config.validation_fold is not None:
+        in_fold = (table["fold"] == config.validation_fold).to_numpy(dtype=bool, na_value=False)
+    if config.mending.teacher is not None:
+        from pleura.training.mending import mend
+
+        content = "\n".join(cache.image_ids)
+        examples = mend(examples, ~in_fold, config.mending, config.cache, content)
     if config.unlabelled.teacher is not None:
         examples = examples.joined(_taught_examples(index, table, config))
     if config.phantoms.share > 0:
@@ -79,8 +87,7 @@ def load_examples(config: DataConfig) -> TrainingData:
     positions = np.arange(len(examples))
     held_out = np.zeros(len(examples), dtype=bool)
     if config.validation_fold is not None:
-        in_fold = table["fold"] == config.validation_fold
-        held_out[: len(table)] = in_fold.to_numpy(dtype=bool, na_value=False)
+        held_out[: len(table)] = in_fold
         judged = held_out & ~examples.one_sided
         if not judged.any() or held_out[: len(table)].all():
             raise DataError(f"Validation fold {config.validation_fold} leaves one side empty.")

@@ -55,6 +55,7 @@ class LitNetwork(L.LightningModule):
             loss.dice_on_empty,
             loss.lovasz,
             loss.area_exponent,
+            loss.cl_dice,
         )
         self.image_loss = ImageLoss(loss.label_smoothing)
         self._judged: list[NDArray[np.float64]] = []  # position, label, logit, Dice; NaN for none
