@@ -1,19 +1,21 @@
 """Five-fold cross-validation of training ideas, by patient, with what each costs.
 
     python benchmarks/cross_validation.py benchmarks/experiments.yaml -o FOLDER [--only ARM ...]
+        [--set KEY=VALUE ...]
 
 Each arm is the base configuration with some keys set otherwise, which may start from what another
-arm's same fold has learned; or another arm's weights without averaging; or the mean of what several
-arms say. For each fold it is trained on the other folds, and judges the held-out images of
-two-sided label sources with the averaged weights of its last epoch, unflipped. A fold that was
-finished before is not trained again, so that a killed run goes on. Written to FOLDER:
+arm's same fold has learned; or another arm's weights without averaging, or with the mirror image;
+or the mean of what several arms say. For each fold it is trained on the other folds, and judges the
+held-out images of two-sided label sources with the averaged weights of its last epoch, unflipped. A
+fold that was finished before is not trained again, so that a killed run goes on. Written to FOLDER:
 `ARM/out-of-fold.parquet` (logit of the head, logit of the mask's evidence, Dice of each image) and
 `summary.json`; printed: a table.
 
 Logits of different networks have different scales, so cases are ranked within their fold: the AUC
-is the mean over folds. The tube AUC asks whether positives without a chest tube rank above
-negatives with one (`pleura.evaluation.tube`). Intervals and differences from the base are 95 % by
-bootstrap over patients within folds, the same draws for both arms.
+is the mean over folds. The Dice is at 0.5, on the network's grid. The tube AUC asks whether
+positives without a chest tube rank above negatives with one (`pleura.evaluation.tube`). Intervals
+and differences, from the arm that `against` names or else from the base, are 95 % by bootstrap over
+patients within folds, the same draws for both arms.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from torch.utils.data import DataLoader
 
 from pleura.data.dataset import RadiographDataset
 from pleura.metrics import roc_auc
-from pleura.models import Network
+from pleura.models import Network, NetworkOutput
 from pleura.models.joint import mask_evidence_logit
 from pleura.training.checkpoint import load_network
 from pleura.training.config import TrainingConfig, load_config
@@ -52,14 +54,21 @@ PREDICTIONS = "out-of-fold.parquet"
 
 
 def fold_config(
-    experiments: Mapping[str, Any], arm: str, fold: int, folder: Path
+    experiments: Mapping[str, Any], arm: str, fold: int, folder: Path, everywhere: Sequence[str]
 ) -> TrainingConfig:
     """The configuration of one arm and fold, through the same checks as `pleura train`'s."""
     options = experiments["arms"][arm] or {}
     run = folder / arm / f"fold-{fold}"
-    overrides = [*options.get("set", ()), f"data.validation_fold={fold}", f"output={run}"]
+    overrides = [
+        *everywhere,
+        *options.get("set", ()),
+        f"data.validation_fold={fold}",
+        f"output={run}",
+    ]
     if "teacher" in options:
         overrides.append(f"data.unlabelled.teacher={folder / options['teacher'] / run.name}")
+    if "mender" in options:
+        overrides.append(f"data.mending.teacher={folder / options['mender'] / run.name}")
     if "start" in options:
         weights = folder / options["start"] / run.name / CHECKPOINTS / LAST_NAME
         overrides.append(f"network.checkpoint={weights}")
@@ -69,18 +78,24 @@ def fold_config(
     return load_config(base, tuple(overrides))
 
 
-def run_fold(config: TrainingConfig, fold: int, raw_of: Path | None = None) -> pd.DataFrame:
+def run_fold(
+    config: TrainingConfig, fold: int, raw_of: Path | None = None, flip_of: Path | None = None
+) -> pd.DataFrame:
     """Train one fold, unless it was trained before, and judge its held-out images.
 
     Args:
         config: of the arm and fold.
         fold: that is held out.
         raw_of: a finished run whose weights, as they are without averaging, are judged instead.
+        flip_of: a finished run that judges each image and its mirror image instead.
     """
     stored = config.output / PREDICTIONS
     if stored.is_file():
         return pd.read_parquet(stored)
-    if raw_of is None:
+    if flip_of is not None:
+        seconds = float("nan")
+        judged = judge(config, load_network(flip_of, config, "last"), flip=True)
+    elif raw_of is None:
         started = time.perf_counter()
         train(config)
         seconds = time.perf_counter() - started
@@ -112,7 +127,7 @@ def raw_network(run: Path, config: TrainingConfig) -> Network:
 
 
 @torch.inference_mode()
-def judge(config: TrainingConfig, network: Network) -> pd.DataFrame:
+def judge(config: TrainingConfig, network: Network, flip: bool = False) -> pd.DataFrame:
     """One row for each held-out image: who, label, logits, Dice on the network's own grid."""
     network = network.to(memory_format=torch.channels_last)
     data = load_examples(config.data)
@@ -121,7 +136,8 @@ def judge(config: TrainingConfig, network: Network) -> pd.DataFrame:
     )
     parts: list[pd.DataFrame] = []
     for batch in DataLoader(dataset, batch_size=32):
-        output = network(batch["image"].contiguous(memory_format=torch.channels_last))
+        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        output = averaged(network(image), network(image.flip(3))) if flip else network(image)
         columns = {"position": batch["position"], "logit": output.logit.reshape(-1)}
         columns["evidence"] = torch.full_like(columns["logit"], torch.nan)
         columns["dice"] = columns["evidence"].clone()
@@ -133,6 +149,17 @@ def judge(config: TrainingConfig, network: Network) -> pd.DataFrame:
     rows = data.table.iloc[judged.pop("position")].reset_index(drop=True)
     kept = ["image_id", "group", "label", "chest_tube", "view"]
     return pd.concat([rows[kept].astype({"label": int}), judged], axis=1)
+
+
+def averaged(plain: NetworkOutput, flipped: NetworkOutput) -> NetworkOutput:
+    """The mean of logits and of mask probabilities, the mirror image turned back."""
+    if plain.logit is None or flipped.logit is None:
+        raise ValueError("the network gives no logit")
+    masks = None
+    if plain.mask_logits is not None and flipped.mask_logits is not None:
+        air = torch.sigmoid(plain.mask_logits) + torch.sigmoid(flipped.mask_logits).flip(3)
+        masks = torch.logit(air / 2, eps=1e-6)
+    return NetworkOutput((plain.logit + flipped.logit) / 2, masks)
 
 
 def dice_of(mask_logits: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -205,8 +232,13 @@ def interval(values: list[float]) -> list[float]:
     return [float(bound) for bound in np.nanpercentile(values, [2.5, 97.5])]
 
 
-def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Figures of each arm, and of the base's differences, on the same cases."""
+def difference(first: list[float], second: list[float]) -> list[float]:
+    """Interval of the difference of two arms on the same draws."""
+    return interval([a - b for a, b in zip(first, second, strict=True)])
+
+
+def summarise(judged: Mapping[str, pd.DataFrame], against: Mapping[str, str]) -> dict[str, Any]:
+    """Figures of each arm, and their differences from another arm's, on the same cases."""
     arms = {
         name: table.sort_values("image_id", ignore_index=True) for name, table in judged.items()
     }
@@ -214,6 +246,7 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     labels, draws = first["label"].to_numpy(), bootstrap_draws(first)
     whole = [rows.to_numpy() for _, rows in first.reset_index().groupby("fold")["index"]]
     drawn: dict[str, list[float]] = {}
+    drawn_dice: dict[str, list[float]] = {}
     summary: dict[str, Any] = {}
     for name, table in arms.items():
         if list(table["image_id"]) != list(first["image_id"]):
@@ -227,6 +260,8 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         }
         scores = scores_of(table, 0.0)
         drawn[name] = [mean_auc(scores, labels, draw) for draw in draws]
+        dices = table["dice"].to_numpy(float)
+        drawn_dice[name] = [float(np.nanmean(dices[np.concatenate(draw)])) for draw in draws]
         figures |= {
             "n": len(table),
             "positives": int(labels.sum()),
@@ -234,6 +269,7 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
             "auc_interval": interval(drawn[name]),
             "best_evidence_share": best_share,
             "dice_positives": float(table["dice"].mean()),
+            "dice_interval": interval(drawn_dice[name]),
             "minutes": float(table.groupby("fold")["seconds"].first().sum(min_count=1) / 60),
         }
         untreated, treated = tube_sides(table)
@@ -242,10 +278,13 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         figures["tube_auc_interval"] = interval(
             [tube_auc(scores, untreated, treated, draw) for draw in draws]
         )
-        if BASE in drawn:
-            gains = [a - b for a, b in zip(drawn[name], drawn[BASE], strict=True)]
-            figures["gain"] = figures["auc"] - summary.get(BASE, figures)["auc"]
-            figures["gain_interval"] = interval(gains)
+        other = against.get(name, BASE)
+        if other in summary:
+            figures["against"] = other
+            figures["gain"] = figures["auc"] - summary[other]["auc"]
+            figures["gain_interval"] = difference(drawn[name], drawn[other])
+            figures["dice_gain"] = figures["dice_positives"] - summary[other]["dice_positives"]
+            figures["dice_gain_interval"] = difference(drawn_dice[name], drawn_dice[other])
         summary[name] = figures
     return summary
 
@@ -253,33 +292,46 @@ def summarise(judged: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 def table_of(summary: Mapping[str, Mapping[str, Any]]) -> str:
     """The summary in Markdown."""
     lines = [
-        "| arm | AUC, head | gain over base | AUC, 0.67 evidence | Dice | tube AUC | minutes |",
-        "|---|---|---|---|---|---|---|",
+        "| arm | AUC, head | gain | AUC, 0.67 evidence | Dice | gain | against | tube AUC"
+        " | minutes |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in summary.items():
         (low, high), (tube_low, tube_high) = row["auc_interval"], row["tube_auc_interval"]
-        gain, minutes = "-", "-" if np.isnan(row["minutes"]) else f"{row['minutes']:.1f}"
-        if name != BASE and "gain" in row:
+        gain = dice_gain = "-"
+        minutes = "-" if np.isnan(row["minutes"]) else f"{row['minutes']:.1f}"
+        if "gain" in row:
             gain = "{:+.3f} [{:+.3f}, {:+.3f}]".format(row["gain"], *row["gain_interval"])
+            dice_gain = "{:+.3f} [{:+.3f}, {:+.3f}]".format(
+                row["dice_gain"], *row["dice_gain_interval"]
+            )
+        dice_low, dice_high = row["dice_interval"]
         lines.append(
             f"| {name} | {row['auc']:.3f} [{low:.3f}, {high:.3f}] | {gain} "
-            f"| {row['auc_evidence_0.67']:.3f} | {row['dice_positives']:.3f} "
+            f"| {row['auc_evidence_0.67']:.3f} "
+            f"| {row['dice_positives']:.3f} [{dice_low:.3f}, {dice_high:.3f}] | {dice_gain} "
+            f"| {row.get('against', '-')} "
             f"| {row['tube_auc']:.3f} [{tube_low:.3f}, {tube_high:.3f}] | {minutes} |"
         )
     return "\n".join(lines)
 
 
-def judge_arm(experiments: Mapping[str, Any], arm: str, output: Path) -> pd.DataFrame:
+def judge_arm(
+    experiments: Mapping[str, Any], arm: str, output: Path, everywhere: Sequence[str]
+) -> pd.DataFrame:
     """Every held-out image of every fold, judged by one arm."""
     options = experiments["arms"][arm] or {}
     if "ensemble" in options:
         (output / arm).mkdir(parents=True, exist_ok=True)
         return ensemble([pd.read_parquet(output / m / PREDICTIONS) for m in options["ensemble"]])
-    raw_of = options.get("unaveraged")
     folds = []
     for fold in range(FOLDS):
-        source = None if raw_of is None else output / raw_of / f"fold-{fold}"
-        folds.append(run_fold(fold_config(experiments, arm, fold, output), fold, source))
+        raw_of, flip_of = (
+            output / options[key] / f"fold-{fold}" if key in options else None
+            for key in ("unaveraged", "flipped")
+        )
+        config = fold_config(experiments, arm, fold, output, everywhere)
+        folds.append(run_fold(config, fold, raw_of, flip_of))
     return pd.concat(folds, ignore_index=True)
 
 
@@ -288,17 +340,23 @@ def main() -> None:
     parser.add_argument("experiments", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--only", nargs="+", help="arms to run, in this order; all by default")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="in every arm")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     experiments = yaml.safe_load(options.experiments.read_text(encoding="utf-8"))
+    against = {
+        arm: settings["against"]
+        for arm, settings in experiments["arms"].items()
+        if settings and "against" in settings
+    }
     judged: dict[str, pd.DataFrame] = {}
     for arm in options.only or experiments["arms"]:
-        judged[arm] = judge_arm(experiments, arm, options.output)
+        judged[arm] = judge_arm(experiments, arm, options.output, options.set)
         judged[arm].to_parquet(options.output / arm / PREDICTIONS)
         report = {
             "date": datetime.now(UTC).date().isoformat(),
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-            "arms": summarise(judged),
+            "arms": summarise(judged, against),
         }
         (options.output / "summary.json").write_text(json.dumps(report, indent=2) + "\n")
         print(table_of(report["arms"]), flush=True)
