@@ -21,7 +21,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     "radiograph": (frozenset(), "base"),
     "masks": (frozenset({"errors"}), "base"),
     "io": (frozenset({"errors", "radiograph"}), "base"),
-    "quality": (frozenset({"radiograph"}), "base"),
+    "quality": (frozenset({"errors", "masks", "radiograph"}), "base"),
     "phantom": (frozenset(), "base"),
     "inference": (
         frozenset({"errors", "io", "masks", "phantom", "quality", "radiograph"}),
@@ -43,6 +43,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
                 "metrics",
                 "models",
                 "phantom",
+                "quality",
                 "radiograph",
             }
         ),
@@ -60,6 +61,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
                 "masks",
                 "metrics",
                 "models",
+                "quality",
                 "training",
             }
         ),

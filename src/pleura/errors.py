@@ -123,6 +123,62 @@ class ConstantImageError(RefusedInputError):
     default_hint = "The exposure or the export failed; check the original."
 
 
+class LateralPictureError(RefusedInputError):
+    """The picture looks like a lateral view."""
+
+    code = "picture_lateral"
+    default_hint = "Send the frontal view, or lower the strictness."
+
+
+class OtherBodyPartError(RefusedInputError):
+    """The picture looks like a radiograph of another part of the body."""
+
+    code = "picture_other_part"
+    default_hint = "Send a frontal chest radiograph, or lower the strictness."
+
+
+class NoRadiographError(RefusedInputError):
+    """The picture does not look like a radiograph: a slice, a photograph, a drawing."""
+
+    code = "picture_no_radiograph"
+    default_hint = "Send a frontal chest radiograph, or lower the strictness."
+
+
+class CutOffError(RefusedInputError):
+    """A large part of the lungs seems to lie outside the picture."""
+
+    code = "picture_cut_off"
+    default_hint = "Send the whole radiograph, or lower the strictness."
+
+
+class PhotographedError(RefusedInputError):
+    """The picture looks like a photograph of a screen or a film."""
+
+    code = "picture_photographed"
+    default_hint = "Send the file itself, or lower the strictness."
+
+
+class TurnedPictureError(RefusedInputError):
+    """The picture lies on its side or upside down."""
+
+    code = "picture_turned"
+    default_hint = "Send it upright, or ask for pictures to be corrected."
+
+
+class InvertedPictureError(RefusedInputError):
+    """Black and white are exchanged in the picture."""
+
+    code = "picture_inverted"
+    default_hint = "Send it with air dark and bone bright, or ask for pictures to be corrected."
+
+
+class LowContrastError(RefusedInputError):
+    """The picture has hardly any contrast: exposed far too little or too much, or a bad window."""
+
+    code = "picture_low_contrast"
+    default_hint = "Check exposure and window, or lower the strictness."
+
+
 class RunLengthError(PleuraError, ValueError):
     """A malformed run-length string; the message names the position."""
 

@@ -1,8 +1,9 @@
 """One model's finding and another model's mask in one folder: classifier and segmenter apart.
 
-The classifier's folder gives the finding with its calibration and operating points, the segmenter's
-folder the mask with its rule. Nothing is trained and nothing is measured here; what the two are
-worth together, `pleura evaluate` says, and `pleura models record` writes it down.
+The classifier's folder gives the finding with its calibration and operating points, and the input
+gate; the segmenter's folder gives the mask with its rule. Nothing is trained and nothing is
+measured here; what the two are worth together, `pleura evaluate` says, and `pleura models record`
+writes it down.
 """
 
 import shutil
@@ -66,6 +67,9 @@ def join(classifier: Path, segmenter: Path, output: Path, name: str, version: st
         with tempfile.TemporaryDirectory(prefix=".join-", dir=output) as partial:
             work = Path(partial)
             shutil.copyfile(classifier / finding.classifier.file, work / CLASSIFIER_NAME)
+            gates = () if finding.gate is None else (finding.gate.file,)
+            for gate in gates:
+                shutil.copyfile(classifier / gate, work / gate)
             save(_whole_segmenter(segmenter, place), work / SEGMENTER_NAME)
             update = {
                 "name": name,
@@ -87,7 +91,8 @@ def join(classifier: Path, segmenter: Path, output: Path, name: str, version: st
             predictor = Predictor(work)
             cases = tuple(measure(predictor, seed, pneumothorax=sick) for seed, sick in _SELFTEST)
             joined.model_copy(update={"selftest": cases}).write(work)
-            for file in (CLASSIFIER_NAME, SEGMENTER_NAME, MANIFEST_NAME):  # the manifest last
+            # The manifest last: it names the others by their SHA-256.
+            for file in (CLASSIFIER_NAME, SEGMENTER_NAME, *gates, MANIFEST_NAME):
                 (work / file).replace(output / file)
     except OSError as error:
         raise OutputError(f"The folder {output} cannot be written: {error.strerror}.") from error

@@ -148,7 +148,8 @@ def _measured(site: SiteCalibration) -> dict[str, Estimate]:
 
 def _copy(base: Path, work: Path, manifest: Manifest) -> None:
     """The networks, their parity, and the card under a line that says what no longer holds."""
-    for name in {manifest.classifier.file, manifest.segmenter.file}:
+    gate = () if manifest.gate is None else (manifest.gate.file,)
+    for name in {manifest.classifier.file, manifest.segmenter.file, *gate}:
         shutil.copyfile(base / name, work / name)
     if (base / PARITY_NAME).is_file():
         shutil.copyfile(base / PARITY_NAME, work / PARITY_NAME)

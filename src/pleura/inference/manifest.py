@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from pleura.errors import ModelError
+from pleura.quality import GateSpec
 
 MANIFEST_NAME = "manifest.json"
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -176,6 +177,8 @@ class Manifest(_Frozen):
 
     A segmenter of another network than the classifier's has `segmenter_preprocessing`, takes
     `image` alone, prepared in that way, and never sees the classifier's features.
+
+    A model with a `gate` asks it first whether the picture is one that the model may judge.
     """
 
     schema_: Literal["pleura.model/1"] = Field("pleura.model/1", alias="schema")
@@ -188,6 +191,7 @@ class Manifest(_Frozen):
     segmenter: Component
     flip_average: bool = False
     always_segment: bool = False
+    gate: GateSpec | None = None
     calibration: Calibration = Calibration()
     operating_points: tuple[OperatingPoint, ...]
     default_operating_point: str

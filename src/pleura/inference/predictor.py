@@ -16,6 +16,7 @@ from pleura.inference.manifest import (
     Manifest,
     MaskRule,
     OperatingPoint,
+    Preprocessing,
     sha256_of,
 )
 from pleura.inference.postprocess import calibrated_probability, mask_from_map
@@ -31,10 +32,11 @@ from pleura.inference.registry import find_model
 from pleura.inference.session import TwoStageSession
 from pleura.inference.source import Source, decode, name_of, read_ahead, refusal_for
 from pleura.masks import Letterbox, connected_regions
-from pleura.quality import assess
+from pleura.quality import GateSettings, PictureGate, Strictness, Verdict, assess, judge
 from pleura.radiograph import Notice, Radiograph
 
 DEFAULT_LOOK_AHEAD = 2
+DEFAULT_GATE = GateSettings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +72,7 @@ class Predictor:
         manifest: the model's manifest.
         model: name, version and SHA-256 of the manifest, which names the files by their SHA-256.
         operating_point: the point that decides unless a call names another.
+        gate: how the input gate behaves; it looks at pictures only if the model has one.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Predictor:
         *,
         threads: int | None = None,
         operating_point: str | None = None,
+        gate: GateSettings = DEFAULT_GATE,
     ) -> None:
         """Load a model folder; see `load`."""
         self.manifest = Manifest.read(folder)
@@ -86,6 +90,10 @@ class Predictor:
             self.manifest.name, self.manifest.version, sha256_of(folder / MANIFEST_NAME)
         )
         self._session = TwoStageSession(folder, self.manifest, threads)
+        self.gate = gate
+        self._gate: PictureGate | None = None
+        if self.manifest.gate is not None and gate.strictness is not Strictness.OFF:
+            self._gate = PictureGate(folder, self.manifest.gate)
 
     @classmethod
     def load(
@@ -94,6 +102,7 @@ class Predictor:
         *,
         threads: int | None = None,
         operating_point: str | None = None,
+        gate: GateSettings = DEFAULT_GATE,
     ) -> Self:
         """Load the embedded default model, an installed one by name, or a model folder.
 
@@ -101,11 +110,13 @@ class Predictor:
             model: name or path; None for the embedded default.
             threads: threads of one network run; None for the physical cores, four at most.
             operating_point: name of the point that decides; None for the manifest's default.
+            gate: strictness of the input gate, and whether it corrects what it can.
 
         Raises:
             ModelError: there is no such model or operating point, or the folder is damaged.
         """
-        return cls(find_model(model), threads=threads, operating_point=operating_point)
+        folder = find_model(model)
+        return cls(folder, threads=threads, operating_point=operating_point, gate=gate)
 
     @property
     def threads(self) -> int:
@@ -237,7 +248,9 @@ class Predictor:
 
         started = time.perf_counter()
         quality = assess(radiograph)
-        image, letterbox = prepare(radiograph, self.manifest.preprocessing)
+        verdict = self._look(radiograph)
+        quality = replace(quality, warnings=(*quality.warnings, *verdict.warnings))
+        image, letterbox = _prepared(radiograph, self.manifest.preprocessing, verdict)
         timings[Stage.PREPROCESS] = _milliseconds_since(started)
 
         started = time.perf_counter()
@@ -251,8 +264,11 @@ class Predictor:
             started = time.perf_counter()
             apart = None
             if self.manifest.segmenter_preprocessing is not None:
-                apart, letterbox = prepare(radiograph, self.manifest.segmenter_preprocessing)
+                preprocessing = self.manifest.segmenter_preprocessing
+                apart, letterbox = _prepared(radiograph, preprocessing, verdict)
             network_map = self._session.segment(classified, apart)
+            # The map lies on the file, however the picture was turned to be judged.
+            network_map = np.ascontiguousarray(np.rot90(network_map, verdict.quarter_turns))
             timings[Stage.SEGMENT] = _milliseconds_since(started)
         return RawPrediction(
             radiograph=radiograph,
@@ -264,6 +280,16 @@ class Predictor:
             network_map=network_map,
             timings_ms=timings,
         )
+
+    def _look(self, radiograph: Radiograph) -> Verdict:
+        """What the input gate says of the picture; raises the error that refuses it."""
+        if self._gate is None:
+            return Verdict()
+        scores = self._gate.look(radiograph.pixels)
+        verdict = judge(radiograph.pixels, scores, self._gate.spec.limits, self.gate)
+        if verdict.refusal is not None:
+            raise verdict.refusal
+        return verdict
 
     def _decide(self, raw: RawPrediction, point: OperatingPoint, rule: MaskRule) -> Prediction:
         started = time.perf_counter()
@@ -303,6 +329,18 @@ class Predictor:
 
     def _point(self, name: str | None) -> OperatingPoint:
         return self.operating_point if name is None else self.manifest.operating_point(name)
+
+
+def _prepared(
+    radiograph: Radiograph, preprocessing: Preprocessing, verdict: Verdict
+) -> tuple[NDArray[np.float32], Letterbox]:
+    """The network's input, corrected as the gate says, and the way back to the file's grid."""
+    if verdict.invert:
+        radiograph = replace(radiograph, pixels=1 - radiograph.pixels)
+    image, letterbox = prepare(radiograph, preprocessing)
+    if verdict.quarter_turns:
+        image = np.ascontiguousarray(np.rot90(image, -verdict.quarter_turns, axes=(2, 3)))
+    return image, letterbox
 
 
 _NO_PLACE = Notice(
