@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 
 class SpacingSource(StrEnum):
@@ -70,6 +74,9 @@ class Radiograph:
         identifiers: UIDs.
         encoding: transfer syntax UID, or "PNG", "JPEG", "TIFF".
         notices: what the reader had to assume or repair.
+        header: patient, study, equipment and a few attributes of the image as the DICOM file has
+            them, for objects that are derived from it; None for raster files. It names the
+            patient: it is never logged, shown or compared.
     """
 
     pixels: NDArray[np.float32]
@@ -84,6 +91,7 @@ class Radiograph:
     identifiers: Identifiers = field(default_factory=Identifiers)
     encoding: str = ""
     notices: tuple[Notice, ...] = ()
+    header: "Dataset | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.float32:

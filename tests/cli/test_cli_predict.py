@@ -126,7 +126,9 @@ def test_only_the_formats_asked_for(pleura, model_folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--write", "json,seg", "-o", "OUT"], "no format 'seg'; there are: json, csv, png"),
+        (["--write", "json,jpg", "-o", "OUT"], "no format 'jpg'; there are: json, csv, png, seg"),
+        (["--seg-negatives", "-o", "OUT"], "needs --write seg"),
+        (["--seg-fractional", "--write", "sr", "-o", "OUT"], "needs --write seg"),
         (["--write", "csv"], "-o DIR"),
         (["--heatmap"], "-o DIR"),
         (["--write", "heatmap", "-o", "OUT"], "no format 'heatmap'"),

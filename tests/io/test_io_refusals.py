@@ -167,7 +167,8 @@ def test_refusal(code: str, make: Callable[[], Any], caplog: pytest.LogCaptureFi
 
 def test_every_refusal_of_the_reader_is_covered() -> None:
     every = {kind.code for kind in errors.RefusedInputError.__subclasses__()}
-    assert {code for code, _, _ in REFUSALS} == every
+    readers = {code for code in every if not code.startswith("picture_")}  # the gate has those
+    assert {code for code, _, _ in REFUSALS} == readers
 
 
 def test_bytes_beyond_the_limit(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def table_line(result: "Result") -> str:
     from pleura.outputs.decimals import decimals_for
     from pleura.outputs.names import input_name
 
-    name = _printable(input_name(result))
+    name = printable(input_name(result))
     if isinstance(result, Refusal):
         return (
             f"{'-':>11}  {result.status.value:<14} {'-':>12}  {'-':>6}  {name}: {_reason(result)}"
@@ -55,7 +55,7 @@ def _area(prediction: "Prediction") -> str:
     return f"{prediction.area_mm2:.0f} mm2"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Control characters of a file name must not reach the terminal."""
     return "".join(char if char.isprintable() else "?" for char in text)
 

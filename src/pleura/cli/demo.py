@@ -35,10 +35,11 @@ def demo(
     be written.
     """
     from pleura.inference import Predictor
-    from pleura.outputs import FORMATS
+    from pleura.outputs import DICOM_FORMATS, FORMATS
 
     predictor = Predictor.load(model, threads=threads)
-    with stated_when_not_written(), open_folder(output, tuple(FORMATS)) as folder:
+    formats = (*FORMATS, *DICOM_FORMATS)
+    with stated_when_not_written(), open_folder(output, formats) as folder:
         phantoms = _draw(output / "inputs")
         wrong = _judge(predictor, phantoms, folder)
     say("Wrote:")

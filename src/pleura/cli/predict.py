@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pleura.cli.console import DISCLAIMER, HEADER, Tally, complain, prepare_stdout, table_line
+from pleura.cli.console import (
+    DISCLAIMER,
+    HEADER,
+    Tally,
+    complain,
+    prepare_stdout,
+    printable,
+    table_line,
+)
 from pleura.cli.options import Threads
 from pleura.cli.results import Shown, check_paths, open_folder, stated_when_not_written
 from pleura.errors import ModelError
 
 if TYPE_CHECKING:
     from pleura.inference import Predictor
-    from pleura.outputs import SubmissionWriter
+    from pleura.outputs import DicomOptions, SubmissionWriter, Unwritten
 
 SOME_MISSING = 1
 NOTHING_PREDICTED = 3
@@ -31,7 +39,8 @@ def predict(
     write: Annotated[
         str | None,
         typer.Option(
-            help="Formats to write, with commas: json,csv,png (the default), submission. Needs -o."
+            help="Formats to write, with commas: json,csv,png (the default), seg,sr,sc (DICOM),"
+            " submission. Needs -o."
         ),
     ] = None,
     sample: Annotated[
@@ -53,6 +62,20 @@ def predict(
             help="Also write heat maps of the segmentation network, of each radiograph. Needs -o.",
         ),
     ] = False,
+    seg_fractional: Annotated[
+        bool,
+        typer.Option(
+            "--seg-fractional",
+            help="With --write seg: the probability of each pixel instead of the mask.",
+        ),
+    ] = False,
+    seg_negatives: Annotated[
+        bool,
+        typer.Option(
+            "--seg-negatives",
+            help="With --write seg: an empty segmentation where nothing is segmented.",
+        ),
+    ] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object a line on stdout.")
     ] = False,
@@ -68,6 +91,7 @@ def predict(
     formats = _formats(write, heatmap, output)
     submission = _submission(output, formats, sample)
     formats = tuple(name for name in formats if name != SUBMISSION)
+    dicom = _dicom_options(formats, seg_fractional, seg_negatives)
     taken = () if output is None else places_in(output)
     check_paths(paths, taken)
     predictor = _load(model, operating_point, threads)
@@ -80,7 +104,7 @@ def predict(
         if output is not None:
             stack.enter_context(stated_when_not_written())  # around the closing, too
             writers = () if submission is None else (submission,)
-            folder = stack.enter_context(open_folder(output, formats, writers))
+            folder = stack.enter_context(open_folder(output, formats, writers, dicom))
         show = Shown(quiet_when_gone=folder is not None)
         if not jsonl:
             show(HEADER)
@@ -96,12 +120,14 @@ def predict(
     to_stderr = jsonl or show.gone
     _finish(tally, predictor, output, to_stderr)
     complete = submission is None or _state(submission, to_stderr)
+    if folder is not None:
+        complete = _state_unwritten(folder.unwritten, to_stderr) and complete
     raise typer.Exit(tally.exit_status or (0 if complete else SOME_MISSING))
 
 
 def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str, ...]:
     """The formats that were asked for; exits with status 2 for one that does not exist."""
-    from pleura.outputs import FORMATS, HEATMAP, SUBMISSION
+    from pleura.outputs import DICOM_FORMATS, FORMATS, HEATMAP, SUBMISSION
 
     if output is None:
         for option, given in (("--write", write is not None), ("--heatmap", heatmap)):
@@ -109,8 +135,22 @@ def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str
                 raise typer.BadParameter(
                     "needs a folder to write to: give -o DIR", param_hint=option
                 )
-    names = tuple(FORMATS) if write is None else _named(write, (*FORMATS, SUBMISSION))
+    known = (*FORMATS, *DICOM_FORMATS, SUBMISSION)
+    names = tuple(FORMATS) if write is None else _named(write, known)
     return (*names, HEATMAP) if heatmap else names
+
+
+def _dicom_options(
+    formats: tuple[str, ...], seg_fractional: bool, seg_negatives: bool
+) -> "DicomOptions":
+    """The choices about DICOM objects; exits with status 2 for one that would change nothing."""
+    from pleura.outputs import DicomOptions
+
+    options = (("--seg-fractional", seg_fractional), ("--seg-negatives", seg_negatives))
+    for option, given in options:
+        if given and "seg" not in formats:
+            raise typer.BadParameter("needs --write seg", param_hint=option)
+    return DicomOptions(fractional=seg_fractional, negatives=seg_negatives)
 
 
 def _submission(
@@ -137,6 +177,17 @@ def _state(submission: "SubmissionWriter", to_stderr: bool) -> bool:
         if count:
             typer.echo(f"Submission: {count} {text}.", err=to_stderr)
     return submission.missing == 0
+
+
+def _state_unwritten(unwritten: "Unwritten", to_stderr: bool) -> bool:
+    """Say which results no DICOM object could be made of, and why; whether there are none."""
+    for code, count in sorted(unwritten.codes.items()):
+        typer.echo(f"DICOM objects: {count} not written [{code}].", err=to_stderr)
+        typer.echo(f"  hint: {unwritten.hints[code]}", err=to_stderr)
+    if unwritten.inputs:
+        more = ", ..." if unwritten.more else ""
+        typer.echo(f"  of: {printable(', '.join(unwritten.inputs))}{more}", err=to_stderr)
+    return not unwritten.codes
 
 
 def _named(write: str, known: tuple[str, ...]) -> tuple[str, ...]:

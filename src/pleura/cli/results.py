@@ -11,7 +11,7 @@ from pleura.cli.console import abandon_stdout, say
 from pleura.errors import OutputError
 
 if TYPE_CHECKING:
-    from pleura.outputs import OutputFolder, ResultWriter
+    from pleura.outputs import DicomOptions, OutputFolder, ResultWriter
 
 READER_GONE = 141
 """128 + SIGPIPE, as a shell reports a program whose reader has gone."""
@@ -43,13 +43,16 @@ class Shown:
 
 
 def open_folder(
-    output: Path, formats: tuple[str, ...], writers: tuple["ResultWriter", ...] = ()
+    output: Path,
+    formats: tuple[str, ...],
+    writers: tuple["ResultWriter", ...] = (),
+    dicom: "DicomOptions | None" = None,
 ) -> "OutputFolder":
     """The folder for results; exits with status 2 when it cannot be made."""
-    from pleura.outputs import OutputFolder
+    from pleura.outputs import DicomOptions, OutputFolder
 
     try:
-        return OutputFolder(output, formats, writers)
+        return OutputFolder(output, formats, writers, dicom or DicomOptions())
     except OSError as error:
         raise typer.BadParameter(
             f"cannot write to {output}: {error.strerror}", param_hint="-o"

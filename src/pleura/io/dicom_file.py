@@ -19,6 +19,7 @@ from pleura.errors import (
 from pleura.io import tags
 from pleura.io.elements import Header
 from pleura.io.limits import Limits
+from pleura.io.origin import ORIGIN_TAGS
 from pleura.io.source import too_many_bytes
 from pleura.io.walk import UNDEFINED, Element, Walk
 from pleura.radiograph import Notice
@@ -30,6 +31,7 @@ EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG})
 
 _PIXEL_TAGS = frozenset({tags.PIXEL_DATA, tags.FLOAT_PIXEL_DATA, tags.DOUBLE_FLOAT_PIXEL_DATA})
+_KEPT_TAGS = tags.HEADER_TAGS | ORIGIN_TAGS
 _VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _TRANSFER_SYNTAX_UID = 0x00020010
@@ -183,7 +185,7 @@ def _inflate(deflated: bytes, limits: Limits) -> bytes:
 def _read_elements(
     data: bytes, start: int, walk: Walk, little: bool
 ) -> tuple[dict[BaseTag, RawDataElement | DataElement], PixelElement | None, TooLargeError | None]:
-    """Elements that the reader uses, and the pixel data; what follows it is not read.
+    """Elements that are used or handed on, and the pixel data; what follows it is not read.
 
     The pixel data is not copied, and encapsulated data is not searched for its delimiter: the
     pattern may occur inside a compressed fragment.
@@ -197,7 +199,7 @@ def _read_elements(
                 encapsulated = element.length == UNDEFINED
                 pixel = PixelElement(element.tag, element.vr, view, encapsulated, little)
                 return kept, pixel, None
-            if element.tag in tags.HEADER_TAGS:
+            if element.tag in _KEPT_TAGS:
                 kept[BaseTag(element.tag)] = walk.raw(element)
     except TooLargeError as error:
         return kept, None, error

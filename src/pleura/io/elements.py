@@ -32,6 +32,11 @@ class Header:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
 
+    @property
+    def dataset(self) -> Dataset:
+        """The data set that is looked at."""
+        return self._dataset
+
     def has(self, tag: int) -> bool:
         """Whether the element is present, with or without a value."""
         return tag in self._dataset

@@ -83,6 +83,7 @@ def _from_dataset(source: object, name: str, limits: Limits) -> Radiograph:
 def _from_object(source: "DicomObject", name: str, limits: Limits) -> Radiograph:
     from pleura.io import patient, tags
     from pleura.io.gate import check_is_radiograph
+    from pleura.io.origin import origin_of
     from pleura.io.render import render
     from pleura.io.stored import require_pixels
 
@@ -117,6 +118,7 @@ def _from_object(source: "DicomObject", name: str, limits: Limits) -> Radiograph
                 *about_age,
                 *about_orientation,
             ),
+            header=origin_of(header.dataset),
         ),
         limits,
     )

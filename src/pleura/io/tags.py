@@ -1,4 +1,4 @@
-"""Tags that the reader uses; all else in a header is never kept. Names of UIDs (PS3.6)."""
+"""Tags that the reader uses; what derived objects need is in `origin`. Names of UIDs (PS3.6)."""
 
 from pydicom import config
 from pydicom.uid import UID

@@ -1,5 +1,7 @@
 """Predictions in the formats that other programs and people read."""
 
+from pleura.outputs.dicom.options import DicomOptions
+from pleura.outputs.dicom.writer import Unwritten
 from pleura.outputs.heatmap import HeatmapWriter, draw_heatmap
 from pleura.outputs.json_lines import JsonLinesWriter
 from pleura.outputs.overlay import OverlayWriter, draw_overlay
@@ -8,6 +10,7 @@ from pleura.outputs.record import PredictionRecord, RefusalRecord, json_line, re
 from pleura.outputs.submission import SubmissionWriter, read_sample
 from pleura.outputs.table import CsvWriter
 from pleura.outputs.writers import (
+    DICOM_FORMATS,
     FORMATS,
     HEATMAP,
     SUBMISSION,
@@ -17,11 +20,13 @@ from pleura.outputs.writers import (
 )
 
 __all__ = [
+    "DICOM_FORMATS",
     "DISCLAIMER",
     "FORMATS",
     "HEATMAP",
     "SUBMISSION",
     "CsvWriter",
+    "DicomOptions",
     "HeatmapWriter",
     "JsonLinesWriter",
     "OutputFolder",
@@ -30,6 +35,7 @@ __all__ = [
     "RefusalRecord",
     "ResultWriter",
     "SubmissionWriter",
+    "Unwritten",
     "draw_heatmap",
     "draw_overlay",
     "encode_png",

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, Self
 
 from pleura.inference.prediction import Result
+from pleura.outputs.dicom.options import DEFAULT_OPTIONS, DicomOptions, Kind
+from pleura.outputs.dicom.writer import DicomWriter, Unwritten
 from pleura.outputs.heatmap import FOLDER_NAME as HEATMAPS
 from pleura.outputs.heatmap import HeatmapWriter
 from pleura.outputs.json_lines import FILE_NAME as JSON_LINES
@@ -34,6 +37,8 @@ FORMATS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyTyp
     {"json": JsonLinesWriter, "csv": CsvWriter, "png": OverlayWriter}
 )
 """Those that every prediction can be written in."""
+DICOM_FORMATS = tuple(kind.value for kind in Kind)
+"""Those that only a prediction of a DICOM file can be written in."""
 HEATMAP = "heatmap"
 """One more, for predictions that were made with `always_segment`."""
 SUBMISSION = "submission"
@@ -45,9 +50,8 @@ _WRITERS: MappingProxyType[str, Callable[[Path], ResultWriter]] = MappingProxyTy
 
 def places_in(folder: Path) -> tuple[Path, ...]:
     """Where results stand in an output folder, whichever formats a run asks for."""
-    return tuple(
-        folder / name for name in (JSON_LINES, TABLE, SUBMISSION_TABLE, OVERLAYS, HEATMAPS)
-    )
+    tables = (JSON_LINES, TABLE, SUBMISSION_TABLE)
+    return tuple(folder / name for name in (*tables, OVERLAYS, HEATMAPS, *DICOM_FORMATS))
 
 
 class OutputFolder:
@@ -57,8 +61,13 @@ class OutputFolder:
 
     Args:
         folder: made when it does not exist.
-        formats: names out of `FORMATS`, and `HEATMAP`.
+        formats: names out of `FORMATS` and `DICOM_FORMATS`, and `HEATMAP`.
         writers: further ones, already made.
+        dicom: choices about DICOM objects; whether reports refer to segmentations follows from
+            `formats`.
+
+    Attributes:
+        unwritten: predictions that no DICOM object could be made of.
 
     Raises:
         ValueError: a format is not known.
@@ -70,22 +79,31 @@ class OutputFolder:
         folder: Path,
         formats: Iterable[str] = tuple(FORMATS),
         writers: Iterable[ResultWriter] = (),
+        dicom: DicomOptions = DEFAULT_OPTIONS,
     ) -> None:
         names = tuple(dict.fromkeys(formats))
-        unknown = [name for name in names if name not in _WRITERS]
+        known = (*_WRITERS, *DICOM_FORMATS)
+        unknown = [name for name in names if name not in known]
         if unknown:
-            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(_WRITERS)}")
+            raise ValueError(f"unknown format {unknown[0]!r}; known: {', '.join(known)}")
+        self.unwritten = Unwritten()
+        options = replace(dicom, seg_written=Kind.SEG in names)
         folder.mkdir(parents=True, exist_ok=True)
         made: list[ResultWriter] = list(writers)
         with ExitStack() as stack:
             # Last first: if the folder of the pictures cannot be made, no table was emptied; and a
             # result's line stands in the table when its picture is there.
             for name in reversed(names):
-                writer = _WRITERS[name](folder)
+                writer = self._writer(name, folder, options)
                 stack.callback(writer.close)
                 made.append(writer)
             self._closing = stack.pop_all()
         self._writers = tuple(made)
+
+    def _writer(self, name: str, folder: Path, options: DicomOptions) -> ResultWriter:
+        if name in DICOM_FORMATS:
+            return DicomWriter(folder, Kind(name), options, self.unwritten)
+        return _WRITERS[name](folder)
 
     @property
     def paths(self) -> tuple[Path, ...]:
