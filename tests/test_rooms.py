@@ -78,6 +78,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
                 "io",
                 "outputs",
                 "phantom",
+                "quality",
                 "training",
             }
         ),

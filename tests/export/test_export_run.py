@@ -23,12 +23,13 @@ from pleura.inference.preprocess import prepare
 from pleura.inference.selftest import compare
 from pleura.io import read_radiograph
 from pleura.metrics import delong_interval, roc_auc
+from pleura.quality import GateSettings, Strictness
 from pleura.training.checkpoint import load_network
 from pleura.training.config import load_config
 from pleura.training.run import train
 from tiny_run import IMAGES, config, write_data
 
-FILES = ["classifier.onnx", "manifest.json", "parity.json", "segmenter.onnx"]
+FILES = ["classifier.onnx", "familiarity.npy", "manifest.json", "parity.json", "segmenter.onnx"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def exported(run, tmp_path_factory):
 def test_the_folder_is_whole_and_names_its_files_by_their_hash(exported):
     folder, manifest, told = exported
     assert sorted(path.name for path in folder.iterdir()) == FILES
-    for component in (manifest.classifier, manifest.segmenter):
+    for component in (manifest.classifier, manifest.segmenter, manifest.familiarity):
         assert component.sha256 == sha256_of(folder / component.file)
     assert manifest == Manifest.read(folder)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -108,7 +109,7 @@ def judged(groups):
     generator = np.random.default_rng(0)
     labels = np.repeat([1, 0], 20)
     logits = labels + np.repeat(generator.normal(size=8), 5) + 0.1 * generator.normal(size=40)
-    return Judged(logits, labels, tuple(groups), (), Counter())
+    return Judged(logits, labels, tuple(groups), (), np.zeros((40, 2), np.float32), Counter())
 
 
 def test_the_stated_auc_is_no_surer_than_the_number_of_patients():
@@ -297,3 +298,24 @@ def test_a_nested_network_may_be_pruned_when_it_is_exported(data, tmp_path, join
         export_run(folder, tmp_path / "none", ExportOptions(depth=9))
     with pytest.raises(ModelError, match="UNet cannot be pruned"):
         export_run(run, tmp_path / "none", ExportOptions(depth=1))
+
+
+def test_the_classifier_knows_what_it_has_not_seen(exported, data):
+    """Every result says how unlike the held-out images it is; the gate turned off only hushes."""
+    folder, manifest, _ = exported
+    predictor = Predictor.load(folder, threads=1)
+    path = sorted(data.glob("*.png"))[0]
+    raw = predictor.predict_raw(path)
+    assert raw.embedding.shape == (320,)
+    assert raw.quality.unfamiliarity is not None
+    assert manifest.familiarity.fitted_on.startswith("4 images of the training split's fold 0")
+    near = manifest.model_copy(
+        update={"familiarity": manifest.familiarity.model_copy(update={"limit": 1e-6})}
+    )
+    beyond = shutil.copytree(folder, folder.parent / "strict")
+    near.write(beyond)
+    said = Predictor.load(beyond, threads=1).predict(path).quality
+    assert said.unfamiliarity > 1
+    assert [notice.code for notice in said.warnings] == ["unfamiliar"]
+    hushed = Predictor.load(beyond, threads=1, gate=GateSettings(Strictness.OFF)).predict(path)
+    assert hushed.quality.warnings == ()

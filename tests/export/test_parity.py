@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from pleura.export.onnx_file import store_half, to_onnx
 from pleura.export.parity import OnnxStages, Parity, measure_parity
-from pleura.export.stages import IMAGE, LOGIT, MASK_LOGITS, cut
+from pleura.export.stages import EMBEDDING, IMAGE, LOGIT, MASK_LOGITS, cut
 from pleura.models import create_network
 
 
@@ -25,9 +25,9 @@ def files(network):
     stages = cut(network)
     example = torch.zeros(2, 1, 64, 64)
     with torch.inference_mode():
-        features = [value.clone() for value in stages.classifier(example)[1:]]
+        features = [value.clone() for value in stages.classifier(example)[2:]]
     return (
-        to_onnx(stages.classifier, [example], [IMAGE], [LOGIT, *stages.features]),
+        to_onnx(stages.classifier, [example], [IMAGE], [LOGIT, EMBEDDING, *stages.features]),
         to_onnx(stages.segmenter, features, list(stages.features), [MASK_LOGITS]),
     )
 

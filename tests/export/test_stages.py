@@ -25,11 +25,12 @@ def test_two_stages_are_the_network_and_pass_no_feature_that_nobody_needs(output
     image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = network(image)
-        logit, *features = stages.classifier(image)
+        logit, embedding, *features = stages.classifier(image)
         mask_logits = stages.segmenter(*features)
     assert torch.equal(logit, whole.logit)
     assert torch.equal(mask_logits, whole.mask_logits)
     assert [96 // feature.shape[2] for feature in features] == strides
+    torch.testing.assert_close(embedding, features[-1].mean((2, 3)))
 
 
 def chexnet():
@@ -51,8 +52,9 @@ def test_two_stages_that_pass_one_feature_are_the_network(make, feature):
     image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = network(image)
-        logit, passed = stages.classifier(image)
+        logit, embedding, passed = stages.classifier(image)
         mask_logits = stages.segmenter(passed)
+    assert embedding.ndim == 2
     assert torch.equal(logit, whole.logit)
     assert torch.equal(mask_logits, whole.mask_logits)
 

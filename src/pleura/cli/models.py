@@ -96,6 +96,19 @@ def join_models(
     say("Nothing is measured yet: pleura evaluate, then pleura models record.")
 
 
+@app.command("gate", epilog=DISCLAIMER)
+def take_gate(
+    source: Annotated[str, typer.Argument(help="Model whose input gate is taken.")],
+    model: Annotated[Path, typer.Argument(help="Model folder that gets it; it is changed.")],
+) -> None:
+    """Give a model the input gate of another one."""
+    from pleura.export.gate import copy_gate
+    from pleura.inference import find_model
+
+    manifest = copy_gate(find_model(source), model)
+    say(f"{manifest.name} {manifest.version} has the input gate of {source}.")
+
+
 def _show(manifest: "Manifest", folder: Path) -> None:
     preprocessing, calibration = manifest.preprocessing, manifest.calibration
     apart = manifest.segmenter_preprocessing
@@ -107,6 +120,7 @@ def _show(manifest: "Manifest", folder: Path) -> None:
         ("input", f"{preprocessing.size} x {preprocessing.size}, grey"),
         ("segmenter's input", "" if apart is None else f"{apart.size} x {apart.size}, grey"),
         ("flip averaging", "yes" if manifest.flip_average else "no"),
+        ("input gate", "" if manifest.gate is None else manifest.gate.fitted_on),
         ("calibration", f"{calibration.method} {calibration.fitted_on}".strip()),
         *((f"training.{key}", str(value)) for key, value in manifest.training.items()),
     ):

@@ -24,6 +24,7 @@ from pleura.errors import ModelError
 if TYPE_CHECKING:
     from pleura.inference import Predictor
     from pleura.outputs import DicomOptions, SubmissionWriter, Unwritten
+    from pleura.quality import GateSettings
 
 SOME_MISSING = 1
 NOTHING_PREDICTED = 3
@@ -76,6 +77,16 @@ def predict(
             help="With --write seg: an empty segmentation where nothing is segmented.",
         ),
     ] = False,
+    gate: Annotated[
+        str,
+        typer.Option(help="A picture that is no frontal chest radiograph: refuse, warn, off."),
+    ] = "refuse",
+    correct: Annotated[
+        bool,
+        typer.Option(
+            "--correct", help="Turn and invert pictures that lie wrong, before they are judged."
+        ),
+    ] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object a line on stdout.")
     ] = False,
@@ -94,7 +105,7 @@ def predict(
     dicom = _dicom_options(formats, seg_fractional, seg_negatives)
     taken = () if output is None else places_in(output)
     check_paths(paths, taken)
-    predictor = _load(model, operating_point, threads)
+    predictor = _load(model, operating_point, threads, _gate_settings(gate, correct))
     prepare_stdout(utf_8=jsonl)
     line_of = json_line if jsonl else table_line
     tally = Tally()
@@ -203,7 +214,23 @@ def _named(write: str, known: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _load(model: str | None, operating_point: str | None, threads: int | None) -> "Predictor":
+def _gate_settings(gate: str, correct: bool) -> "GateSettings":
+    """How the input gate behaves; exits with status 2 for a strictness that does not exist."""
+    from pleura.quality import GateSettings, Strictness
+
+    try:
+        strictness = Strictness(gate.lower())
+    except ValueError as error:
+        known = ", ".join(Strictness)
+        raise typer.BadParameter(f"{gate!r} is none of {known}", param_hint="--gate") from error
+    if correct and strictness is Strictness.OFF:
+        raise typer.BadParameter("needs a gate that looks", param_hint="--correct")
+    return GateSettings(strictness, correct)
+
+
+def _load(
+    model: str | None, operating_point: str | None, threads: int | None, gate: "GateSettings"
+) -> "Predictor":
     """Load the model; a name that does not exist is wrong usage, a damaged folder is not."""
     from pleura.inference import Manifest, Predictor, find_model
 
@@ -215,7 +242,7 @@ def _load(model: str | None, operating_point: str | None, threads: int | None) -
         raise typer.Exit(NOTHING_PREDICTED) from error
     manifest.operating_point(operating_point)
     try:
-        return Predictor(folder, threads=threads, operating_point=operating_point)
+        return Predictor(folder, threads=threads, operating_point=operating_point, gate=gate)
     except ModelError as error:
         complain(error)
         raise typer.Exit(NOTHING_PREDICTED) from error

@@ -113,6 +113,7 @@ class Judged:
         labels: (n,) 1 pneumothorax, 0 none.
         groups: (n,) patients.
         masked: positives with a trusted mask.
+        embeddings: (n, d), the classifier's deepest features.
         refused: images that could not be read, by code of the error.
     """
 
@@ -120,6 +121,7 @@ class Judged:
     labels: NDArray[np.int64]
     groups: tuple[str, ...]
     masked: tuple[Masked, ...]
+    embeddings: NDArray[np.float32]
     refused: Counter[str]
 
     def mask_pairs(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
@@ -141,6 +143,7 @@ def judge_held_out(
     logits: list[float] = []
     read: list[dict[Any, Any]] = []
     masked: list[Masked] = []
+    embeddings: list[NDArray[np.float32]] = []
     refused: Counter[str] = Counter()
     for done, row in enumerate(rows.to_dict("records"), start=1):
         has_mask = true_mask(row) is not None
@@ -153,6 +156,9 @@ def judge_held_out(
         else:
             logits.append(raw.logit)
             read.append(row)
+            if raw.embedding is None:
+                raise ModelError("The classifier gives no embedding.")
+            embeddings.append(raw.embedding)
             if raw.network_map is not None:
                 masked.append(Masked(row, raw.letterbox, raw.network_map))
         if progress is not None:
@@ -168,7 +174,7 @@ def judge_held_out(
             "Hold out another fold, or name the folder of the images with --root.",
         )
     groups = tuple(str(row["group"]) for row in read)
-    return Judged(np.array(logits), labels, groups, tuple(masked), refused)
+    return Judged(np.array(logits), labels, groups, tuple(masked), np.stack(embeddings), refused)
 
 
 def _counts(refused: Counter[str]) -> str:

@@ -67,9 +67,9 @@ def join(classifier: Path, segmenter: Path, output: Path, name: str, version: st
         with tempfile.TemporaryDirectory(prefix=".join-", dir=output) as partial:
             work = Path(partial)
             shutil.copyfile(classifier / finding.classifier.file, work / CLASSIFIER_NAME)
-            gates = () if finding.gate is None else (finding.gate.file,)
-            for gate in gates:
-                shutil.copyfile(classifier / gate, work / gate)
+            beside = [spec.file for spec in (finding.gate, finding.familiarity) if spec is not None]
+            for file in beside:
+                shutil.copyfile(classifier / file, work / file)
             save(_whole_segmenter(segmenter, place), work / SEGMENTER_NAME)
             update = {
                 "name": name,
@@ -92,7 +92,7 @@ def join(classifier: Path, segmenter: Path, output: Path, name: str, version: st
             cases = tuple(measure(predictor, seed, pneumothorax=sick) for seed, sick in _SELFTEST)
             joined.model_copy(update={"selftest": cases}).write(work)
             # The manifest last: it names the others by their SHA-256.
-            for file in (CLASSIFIER_NAME, SEGMENTER_NAME, *gates, MANIFEST_NAME):
+            for file in (CLASSIFIER_NAME, SEGMENTER_NAME, *beside, MANIFEST_NAME):
                 (work / file).replace(output / file)
     except OSError as error:
         raise OutputError(f"The folder {output} cannot be written: {error.strerror}.") from error

@@ -148,8 +148,7 @@ def _measured(site: SiteCalibration) -> dict[str, Estimate]:
 
 def _copy(base: Path, work: Path, manifest: Manifest) -> None:
     """The networks, their parity, and the card under a line that says what no longer holds."""
-    gate = () if manifest.gate is None else (manifest.gate.file,)
-    for name in {manifest.classifier.file, manifest.segmenter.file, *gate}:
+    for name in manifest.files:
         shutil.copyfile(base / name, work / name)
     if (base / PARITY_NAME).is_file():
         shutil.copyfile(base / PARITY_NAME, work / PARITY_NAME)

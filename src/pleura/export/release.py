@@ -15,6 +15,8 @@ from pleura.errors import ModelError
 from pleura.evaluation.calibration import choose_calibration
 from pleura.evaluation.mask_rule import choose_mask_rule
 from pleura.evaluation.operating_points import choose_operating_points
+from pleura.export.familiarity import FILE_NAME as FAMILIARITY_NAME
+from pleura.export.familiarity import write_familiarity
 from pleura.export.held_out import (
     Judged,
     Progress,
@@ -24,7 +26,7 @@ from pleura.export.held_out import (
 )
 from pleura.export.onnx_file import save, store_half, to_onnx
 from pleura.export.parity import OnnxStages, Parity, measure_parity
-from pleura.export.stages import IMAGE, LOGIT, MASK_LOGITS, cut
+from pleura.export.stages import EMBEDDING, IMAGE, LOGIT, MASK_LOGITS, cut
 from pleura.inference import Predictor
 from pleura.inference.manifest import (
     MANIFEST_NAME,
@@ -140,11 +142,21 @@ def export_run(
         bare.write(work)
         judged = judge_held_out(Predictor(work), index, rows, progress)
         tuned = bare.model_copy(update=_tune(judged, config, options))
+        familiarity = write_familiarity(
+            judged.embeddings, judged.groups, work, tuned.performance_cohort
+        )
+        tuned = tuned.model_copy(update={"familiarity": familiarity})
         tuned.write(work)
         cases = selftest_cases(Predictor(work))
         tuned.model_copy(update={"selftest": cases}).write(work)
         # The manifest last: it names the others by their SHA-256.
-        for file in (CLASSIFIER_NAME, SEGMENTER_NAME, PARITY_NAME, MANIFEST_NAME):
+        for file in (
+            CLASSIFIER_NAME,
+            SEGMENTER_NAME,
+            FAMILIARITY_NAME,
+            PARITY_NAME,
+            MANIFEST_NAME,
+        ):
             (work / file).replace(output / file)
     return Manifest.read(output)
 
@@ -192,8 +204,9 @@ def _write_files(network: Network, output: Path, images: list[NDArray[np.float32
     stages = cut(network)
     example = torch.zeros(2, *images[0].shape[1:])
     with torch.inference_mode():
-        features = [value.clone() for value in stages.classifier(example)[1:]]
-    classifier = to_onnx(stages.classifier, [example], [IMAGE], [LOGIT, *stages.features])
+        features = [value.clone() for value in stages.classifier(example)[2:]]
+    outputs = [LOGIT, EMBEDDING, *stages.features]
+    classifier = to_onnx(stages.classifier, [example], [IMAGE], outputs)
     segmenter = to_onnx(stages.segmenter, features, list(stages.features), [MASK_LOGITS])
     full = measure_parity(network, OnnxStages(classifier, segmenter), images)
     if not full.holds:

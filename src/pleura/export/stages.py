@@ -1,6 +1,7 @@
 """A network cut in two: first the finding, then, where it matters, the place.
 
-The classifier gives the image-level logit and the features that the segmenter needs; the segmenter
+The classifier gives the image-level logit, an embedding that says what the picture is like, and the
+features that the segmenter needs; the segmenter
 goes on from there, so that nothing is computed twice and a clear negative costs the encoder alone.
 Where the mask is evidence for the logit, the classifier holds the decoder as well, and what is left
 to the segmenter is the last convolution. CheXNet has no segmenter; its class activation map, which
@@ -18,11 +19,11 @@ from pleura.models.chexnet import CheXNet
 from pleura.models.joint import JointNetwork
 
 IMAGE, LOGIT, MASK_LOGITS = "image", "logit", "mask_logits"
-DECODED, FEATURES = "decoded", "features"
+DECODED, FEATURES, EMBEDDING = "decoded", "features", "embedding"
 
 
 class ClassifierStage(nn.Module):
-    """Image -> logit and the features at the strides that the decoder uses.
+    """Image -> logit, embedding, and the features at the strides that the decoder uses.
 
     Args:
         network: with an image-level head.
@@ -40,9 +41,9 @@ class ClassifierStage(nn.Module):
         self.feature_names: tuple[str, ...] = names[self.unused :]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Map (n, 1, h, w) to the logit (n, 1) and the features, finest first."""
+        """Map (n, 1, h, w) to logit (n, 1), embedding (n, d), and features, finest first."""
         features = self.encoder(image)
-        return self.head(features[-1]), *features[self.unused :]
+        return self.head(features[-1]), embedding_of(features[-1]), *features[self.unused :]
 
 
 class SegmenterStage(nn.Module):
@@ -59,7 +60,7 @@ class SegmenterStage(nn.Module):
 
 
 class EvidenceClassifierStage(nn.Module):
-    """Image -> logit, for which the mask is evidence, and the features that the mask head sees.
+    """Image -> logit, for which the mask is evidence, embedding, and what the mask head sees.
 
     Args:
         network: with an image-level head.
@@ -75,11 +76,12 @@ class EvidenceClassifierStage(nn.Module):
         self.network, self.head = network, _head_of(network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Map (n, 1, h, w) to the logit (n, 1) and the decoder's last features."""
+        """Map (n, 1, h, w) to logit (n, 1), embedding (n, d), and the decoder's last features."""
         features = self.network.encoder(image)
         decoded = self.network.decoder.decode(features)
         mask_logits = self.network.decoder.mask_head(decoded)
-        return self.network.weigh(self.head(features[-1]), mask_logits), decoded
+        logit = self.network.weigh(self.head(features[-1]), mask_logits)
+        return logit, embedding_of(features[-1]), decoded
 
 
 class MaskHeadStage(nn.Module):
@@ -96,16 +98,16 @@ class MaskHeadStage(nn.Module):
 
 
 class CheXNetStage(nn.Module):
-    """Image -> logit and the features that it is the mean of."""
+    """Image -> logit, embedding, and the features that it is the mean of."""
 
     def __init__(self, network: CheXNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (n, 1, h, w) to the logit (n, 1) and the last features."""
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (n, 1, h, w) to the logit (n, 1), the embedding (n, d) and the last features."""
         features = self.network.features(image)
-        return self.network.judge(features), features
+        return self.network.judge(features), embedding_of(features), features
 
 
 class ActivationMapStage(nn.Module):
@@ -127,6 +129,11 @@ class Stages:
     classifier: nn.Module
     segmenter: nn.Module
     features: tuple[str, ...]
+
+
+def embedding_of(features: Tensor) -> Tensor:
+    """The deepest features, averaged over the places: (n, d, h, w) -> (n, d)."""
+    return features.mean((2, 3))
 
 
 def cut(network: Network) -> Stages:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from pleura.errors import ModelError
-from pleura.quality import GateSpec
+from pleura.quality import FamiliaritySpec, GateSpec
 
 MANIFEST_NAME = "manifest.json"
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -169,8 +169,10 @@ class Manifest(_Frozen):
     """Everything that a consumer of the weights must know.
 
     The classifier takes `image` (n, 1, size, size) float32 and gives `logit` (n, 1), and may give
-    features under other names. The segmenter takes `image` or any of these features, by name, and
-    gives `mask_logits` (n, 1, h, w), a stride coarser than the input or equal to it.
+    features under other names; `embedding` (n, d) is the one by which a model with `familiarity`
+    knows what is unlike all that it has seen. The segmenter takes `image` or any of these
+    features, by name, and gives `mask_logits` (n, 1, h, w), a stride coarser than the input or
+    equal to it.
 
     With `always_segment` the segmenter is run below the operating point, too: where it costs next
     to nothing after the classifier, a mask that contradicts the finding is noticed for free.
@@ -192,6 +194,7 @@ class Manifest(_Frozen):
     flip_average: bool = False
     always_segment: bool = False
     gate: GateSpec | None = None
+    familiarity: FamiliaritySpec | None = None
     calibration: Calibration = Calibration()
     operating_points: tuple[OperatingPoint, ...]
     default_operating_point: str
@@ -212,6 +215,12 @@ class Manifest(_Frozen):
         if self.default_operating_point not in names:
             raise ValueError(f"default_operating_point must be one of {names}")
         return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of the model folder beside the manifest, each once."""
+        parts = (self.classifier, self.segmenter, self.gate, self.familiarity)
+        return tuple(dict.fromkeys(part.file for part in parts if part is not None))
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
         """The named operating point, or the default one.

@@ -32,7 +32,16 @@ from pleura.inference.registry import find_model
 from pleura.inference.session import TwoStageSession
 from pleura.inference.source import Source, decode, name_of, read_ahead, refusal_for
 from pleura.masks import Letterbox, connected_regions
-from pleura.quality import GateSettings, PictureGate, Strictness, Verdict, assess, judge
+from pleura.quality import (
+    UNFAMILIAR,
+    Familiarity,
+    GateSettings,
+    PictureGate,
+    Strictness,
+    Verdict,
+    assess,
+    judge,
+)
 from pleura.radiograph import Notice, Radiograph
 
 DEFAULT_LOOK_AHEAD = 2
@@ -46,6 +55,7 @@ class RawPrediction:
     Attributes:
         radiograph: what was judged.
         quality: the input gate's report.
+        embedding: (d,) the classifier's deepest features, or None when it gives none.
         letterbox: the way from the segmenter's square back to the file's grid.
         logit: the classifier's number before calibration (mean over the views).
         probability: calibrated, in [0, 1].
@@ -58,6 +68,7 @@ class RawPrediction:
     radiograph: Radiograph
     quality: QualityReport
     letterbox: Letterbox
+    embedding: NDArray[np.float32] | None
     logit: float
     probability: float
     uncertainty: float | None
@@ -94,6 +105,9 @@ class Predictor:
         self._gate: PictureGate | None = None
         if self.manifest.gate is not None and gate.strictness is not Strictness.OFF:
             self._gate = PictureGate(folder, self.manifest.gate)
+        self._familiarity: Familiarity | None = None
+        if self.manifest.familiarity is not None:
+            self._familiarity = Familiarity(folder, self.manifest.familiarity)
 
     @classmethod
     def load(
@@ -257,6 +271,7 @@ class Predictor:
         classified = self._session.classify(image)
         probability = calibrated_probability(classified.logit, self.manifest.calibration)
         uncertainty = spread_of(classified.view_logits, self.manifest.calibration)
+        quality = self._compared(quality, classified.embedding)
         timings[Stage.CLASSIFY] = _milliseconds_since(started)
 
         network_map = None
@@ -274,6 +289,7 @@ class Predictor:
             radiograph=radiograph,
             quality=quality,
             letterbox=letterbox,
+            embedding=classified.embedding,
             logit=classified.logit,
             probability=probability,
             uncertainty=uncertainty,
@@ -290,6 +306,17 @@ class Predictor:
         if verdict.refusal is not None:
             raise verdict.refusal
         return verdict
+
+    def _compared(
+        self, quality: QualityReport, embedding: NDArray[np.float32] | None
+    ) -> QualityReport:
+        """The report with the distance from what the model knows, and a warning beyond it."""
+        if self._familiarity is None or embedding is None:
+            return quality
+        distance = self._familiarity.unfamiliarity(embedding)
+        warn = distance >= 1 and self.gate.strictness is not Strictness.OFF
+        added = (UNFAMILIAR,) if warn else ()
+        return replace(quality, warnings=(*quality.warnings, *added), unfamiliarity=distance)
 
     def _decide(self, raw: RawPrediction, point: OperatingPoint, rule: MaskRule) -> Prediction:
         started = time.perf_counter()

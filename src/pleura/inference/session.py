@@ -20,6 +20,7 @@ from pleura.inference.threads import default_threads
 
 IMAGE = "image"
 LOGIT = "logit"
+EMBEDDING = "embedding"
 MASK_LOGITS = "mask_logits"
 _FLOAT = "tensor(float)"
 
@@ -33,11 +34,13 @@ class Classified:
         view_logits: one for each view: the image, then its mirror image when the model averages
             flips.
         tensors: `image` (n, 1, size, size) and the features that the segmenter asks for, by name.
+        embedding: (d,) the deepest features, averaged over places and views; None without any.
     """
 
     logit: float
     view_logits: tuple[float, ...]
     tensors: dict[str, NDArray[np.float32]]
+    embedding: NDArray[np.float32] | None = None
 
 
 class TwoStageSession:
@@ -65,6 +68,12 @@ class TwoStageSession:
         self._check_classifier(manifest.classifier.file)
         self._wanted = self._check_segmenter(manifest.segmenter.file)
         self._features = [name for name in self._wanted if name != IMAGE]
+        given = [node.name for node in self._classifier.get_outputs()]
+        self._embedding = [EMBEDDING] if EMBEDDING in given else []
+        if manifest.familiarity is not None and not self._embedding:
+            raise ModelError(
+                f"{manifest.classifier.file} gives no '{EMBEDDING}', which the manifest needs."
+            )
 
     def classify(self, image: NDArray[np.float32]) -> Classified:
         """Run the classifier on one image.
@@ -76,13 +85,15 @@ class TwoStageSession:
             ModelError: the logit is not a finite number.
         """
         batch = self._views(image)
-        outputs = self._classifier.run([LOGIT, *self._features], {IMAGE: batch})
+        wanted = [LOGIT, *self._features, *self._embedding]
+        outputs = self._classifier.run(wanted, {IMAGE: batch})
         logit = float(np.mean(outputs[0], dtype=np.float64))
         if not np.isfinite(logit):
             raise ModelError("The classifier gave no finite number.")
-        features = dict(zip(self._features, outputs[1:], strict=True))
+        features = dict(zip(self._features, outputs[1:], strict=False))
         views = tuple(float(view) for view in outputs[0].ravel())
-        return Classified(logit, views, {IMAGE: batch, **features})
+        embedding = outputs[-1].mean(axis=0) if self._embedding else None
+        return Classified(logit, views, {IMAGE: batch, **features}, embedding)
 
     def segment(
         self, classified: Classified, image: NDArray[np.float32] | None = None

@@ -63,10 +63,11 @@ class NoticeRecord(_Record):
 
 
 class QualityRecord(_Record):
-    """The input gate's report."""
+    """The input gate's report; `unfamiliarity` is null where the model has no measure of it."""
 
     accepted: bool
     warnings: list[NoticeRecord]
+    unfamiliarity: float | None = None
 
 
 class ModelRecord(_Record):
@@ -134,6 +135,7 @@ def json_line(result: Result) -> str:
 def _prediction_record(prediction: Prediction) -> PredictionRecord:
     rows, columns = prediction.mask.shape
     point, spread = prediction.operating_point, prediction.uncertainty
+    strange = prediction.quality.unfamiliarity
     return PredictionRecord(
         schema=SCHEMA,
         input=input_name(prediction),
@@ -159,6 +161,7 @@ def _prediction_record(prediction: Prediction) -> PredictionRecord:
         quality=QualityRecord(
             accepted=prediction.quality.accepted,
             warnings=[_notice_record(notice) for notice in prediction.quality.warnings],
+            unfamiliarity=None if strange is None else round(strange, 4),
         ),
         model=ModelRecord(
             name=prediction.model.name,
