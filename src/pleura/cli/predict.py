@@ -87,6 +87,14 @@ def predict(
             "--correct", help="Turn and invert pictures that lie wrong, before they are judged."
         ),
     ] = False,
+    deidentify: Annotated[
+        Path | None,
+        typer.Option(
+            help="Results without patient, study and file names. What stands for what goes into"
+            " this file; keep it apart.",
+            metavar="MAP",
+        ),
+    ] = None,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object a line on stdout.")
     ] = False,
@@ -97,12 +105,13 @@ def predict(
     results cannot be written.
     """
     from pleura.io import discover
-    from pleura.outputs import SUBMISSION, json_line, places_in
+    from pleura.outputs import SUBMISSION, ReplacementMap, deidentified, json_line, places_in
 
     formats = _formats(write, heatmap, output)
     submission = _submission(output, formats, sample)
     formats = tuple(name for name in formats if name != SUBMISSION)
-    dicom = _dicom_options(formats, seg_fractional, seg_negatives)
+    dicom = _dicom_options(formats, seg_fractional, seg_negatives, dated=deidentify is None)
+    _check_map(deidentify, output, submission)
     taken = () if output is None else places_in(output)
     check_paths(paths, taken)
     predictor = _load(model, operating_point, threads, _gate_settings(gate, correct))
@@ -112,6 +121,7 @@ def predict(
     with ExitStack() as stack:
         advance = stack.enter_context(_progress(jsonl))
         folder = None
+        names = None if deidentify is None else stack.enter_context(ReplacementMap(deidentify))
         if output is not None:
             stack.enter_context(stated_when_not_written())  # around the closing, too
             writers = () if submission is None else (submission,)
@@ -122,6 +132,8 @@ def predict(
         sources = discover(paths, leave_out=taken)
         for result in predictor.predict_many(sources, always_segment=heatmap):
             tally.add(result)
+            if names is not None:
+                result = deidentified(result, names)
             if folder is not None:
                 folder.write(result)
             show(line_of(result))
@@ -152,7 +164,7 @@ def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str
 
 
 def _dicom_options(
-    formats: tuple[str, ...], seg_fractional: bool, seg_negatives: bool
+    formats: tuple[str, ...], seg_fractional: bool, seg_negatives: bool, dated: bool
 ) -> "DicomOptions":
     """The choices about DICOM objects; exits with status 2 for one that would change nothing."""
     from pleura.outputs import DicomOptions
@@ -161,7 +173,23 @@ def _dicom_options(
     for option, given in options:
         if given and "seg" not in formats:
             raise typer.BadParameter("needs --write seg", param_hint=option)
-    return DicomOptions(fractional=seg_fractional, negatives=seg_negatives)
+    return DicomOptions(fractional=seg_fractional, negatives=seg_negatives, dated=dated)
+
+
+def _check_map(
+    path: Path | None, output: Path | None, submission: "SubmissionWriter | None"
+) -> None:
+    """The map of replacements lies apart from the results, and a submission needs its names."""
+    if path is None:
+        return
+    if submission is not None:
+        raise typer.BadParameter(
+            "cannot go with --write submission, which names its images", param_hint="--deidentify"
+        )
+    if output is not None and path.resolve().is_relative_to(output.resolve()):
+        raise typer.BadParameter(
+            "the map must lie outside the folder of the results", param_hint="--deidentify"
+        )
 
 
 def _submission(

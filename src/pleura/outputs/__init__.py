@@ -1,5 +1,6 @@
 """Predictions in the formats that other programs and people read."""
 
+from pleura.outputs.deidentify import ReplacementMap, deidentified
 from pleura.outputs.dicom.options import DicomOptions
 from pleura.outputs.dicom.writer import Unwritten
 from pleura.outputs.heatmap import HeatmapWriter, draw_heatmap
@@ -33,9 +34,11 @@ __all__ = [
     "OverlayWriter",
     "PredictionRecord",
     "RefusalRecord",
+    "ReplacementMap",
     "ResultWriter",
     "SubmissionWriter",
     "Unwritten",
+    "deidentified",
     "draw_heatmap",
     "draw_overlay",
     "encode_png",

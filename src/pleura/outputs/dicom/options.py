@@ -20,11 +20,14 @@ class DicomOptions:
         fractional: segmentations hold the probability of air for each pixel, not the mask.
         negatives: write an empty segmentation where nothing is segmented.
         seg_written: segmentations are written in the same run, so that reports refer to them.
+        dated: objects say when they were made; a de-identified one must not, because that is near
+            the day of the study.
     """
 
     fractional: bool = False
     negatives: bool = False
     seg_written: bool = False
+    dated: bool = True
 
 
 DEFAULT_OPTIONS = DicomOptions()

@@ -12,6 +12,7 @@ from pleura.outputs.names import FileNamer, input_name
 
 INTERNAL_ERROR = "internal_error"
 MOST_NAMES = 5
+NO_DATE = datetime(1900, 1, 1)
 _REPORT = "Report it, with the header but without the patient."
 
 
@@ -99,7 +100,8 @@ class DicomWriter:
         from pleura.outputs.dicom.build import build  # highdicom, half a second
 
         try:
-            return build(self._kind, result, self._options, self._clock())
+            made_at = self._clock() if self._options.dated else NO_DATE
+            return build(self._kind, result, self._options, made_at)
         except PleuraError as error:
             self._unwritten.add(input_name(result), error.code, error.hint)
         # A header that nobody foresaw must not stop the run, and an error may repeat its values.
