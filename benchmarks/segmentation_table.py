@@ -73,11 +73,13 @@ def cost(folder: Path, predictor: Predictor, milliseconds: float) -> Cost:
     manifest = predictor.manifest
     paths = [folder / manifest.classifier.file, folder / manifest.segmenter.file]
     size = manifest.preprocessing.size
+    apart = manifest.segmenter_preprocessing
+    sizes = [size, size if apart is None else apart.size]
     return Cost(
         input_px=size,
         views=2 if manifest.flip_average else 1,
         parameters=sum(parameters_of(onnx.load(path)) for path in paths),
-        gflop=sum(operations(paths, size)) / 1e9,
+        gflop=sum(operations(paths, sizes)) / 1e9,
         megabytes=sum(path.stat().st_size for path in paths) / 1e6,
         milliseconds=milliseconds,
     )
@@ -93,11 +95,12 @@ def parameters_of(model: onnx.ModelProto) -> int:
     )
 
 
-def operations(paths: Sequence[Path], size: int) -> list[float]:
+def operations(paths: Sequence[Path], sizes: Sequence[int]) -> list[float]:
     """Floating point operations of each file for one image of (1, 1, size, size)."""
-    known: dict[str, list[int]] = {"image": [1, 1, size, size]}
+    known: dict[str, list[int]] = {}
     counts = []
-    for path in paths:
+    for path, size in zip(paths, sizes, strict=True):
+        known["image"] = [1, 1, size, size]
         model = onnx.load(path)
         for value in model.graph.input:
             for place, length in zip(
