@@ -31,6 +31,7 @@ COMMANDS = {
     "models": _Command("models", "app", "What is installed, and what it claims."),
     "data": _Command("data", "app", "Index and report on SIIM-ACR data."),
     "train": _Command("train", "train", "Train a model on an indexed data set."),
+    "average": _Command("average", "average", "Make one network of two, by their mean weights."),
     "evaluate": _Command("evaluate", "evaluate", "Measure a model on a split, with intervals."),
     "compare": _Command("compare", "compare", "Hold two evaluations on the same images together."),
     "calibrate": _Command(

@@ -66,6 +66,7 @@ _FROM_RECORD = (
     "training_images",
     "training_positives",
     "training_phantoms",
+    "averaged",
     "validation_images",
 )
 
