@@ -13,14 +13,15 @@ import os
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
-
-from pydicom.dataset import Dataset
+from typing import TYPE_CHECKING, Self
 
 from pleura.errors import OutputError
 from pleura.inference.prediction import Refusal, Result
 from pleura.outputs.names import IMAGE_SUFFIXES, input_name
 from pleura.radiograph import Identifiers, Radiograph
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 METHOD = "DICOM PS3.15 Annex E Basic Profile"
 KEPT = (
@@ -138,8 +139,10 @@ def _nameless(radiograph: Radiograph, name: str, replacements: ReplacementMap) -
     return replace(radiograph, source=name, identifiers=identifiers, header=header)
 
 
-def _clean(header: Dataset, study: str, replacements: ReplacementMap) -> Dataset:
+def _clean(header: "Dataset", study: str, replacements: ReplacementMap) -> "Dataset":
     """The part of the header that a derived object may hold (PS3.15 Table E.1-1)."""
+    from pydicom.dataset import Dataset  # half a second that other runs need not pay
+
     clean = Dataset()
     for keyword in KEPT:
         if keyword in header:
@@ -159,7 +162,7 @@ def _clean(header: Dataset, study: str, replacements: ReplacementMap) -> Dataset
     return clean
 
 
-def _patient_of(header: Dataset) -> str:
+def _patient_of(header: "Dataset") -> str:
     """What tells one patient from another: ID and its issuer, or the name where there is no ID."""
     try:
         given = str(header.get("PatientID", "") or "")
