@@ -139,7 +139,7 @@ def compressed(
     """A data set whose pixels are compressed; signed pixels are coded by their stored bits."""
     ds = dataset(pixels, **({"BitsStored": bits} if bits else {}), **elements)
     if syntax == str(RLELossless):
-        ds.compress(RLELossless, generate_instance_uid=False)
+        ds.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
         return ds
     unsigned = pixels.view(f"u{pixels.dtype.itemsize}")
     if bits:

@@ -3,6 +3,7 @@
 import zlib
 from io import BytesIO
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     RLELossless,
 )
+from stream_mutations import resized
 
 from pleura.errors import InvalidHeaderError, TruncatedError, UnsupportedSyntaxError
 from pleura.io import read_radiograph
@@ -263,3 +265,97 @@ def test_a_decompression_bomb_is_stopped_at_the_limit() -> None:
     assert read_radiograph(meta + bomb).shape == (201, 203)
     with pytest.raises(TooLargeError):
         read_radiograph(meta + bomb, limits=Limits(max_bytes=10_000_000))
+
+
+@pytest.mark.parametrize("kept", [0.99, 0.5, 0.02])
+@pytest.mark.parametrize(
+    "syntax", ["50 8", "51 12", "57 12", "70 16", "80 12", "81 12", "90 12", "91 12", "201 12"]
+)
+def test_streams_that_lack_a_part_are_truncated(syntax: str, kept: float) -> None:
+    """The end marker is there: libjpeg fills the gap with grey and says nothing."""
+    end, bits = syntax.split()[0], int(syntax.split()[1])
+    pixels = speckle(bits)
+    stream = encode(pixels, J + end, bits)
+    ds = compressed(pixels, J + end, bits=bits)
+    ds.PixelData = encapsulate([stream[: int(len(stream) * kept)] + b"\xff\xd9"])
+    with pytest.raises(TruncatedError):
+        read_radiograph(ds)
+
+
+def test_a_stream_that_lacks_a_restart_interval_is_truncated() -> None:
+    pixels = speckle(8, rows=208, columns=208)
+    options = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_RST_INTERVAL, 52]
+    stream = cv2.imencode(".jpg", pixels, options)[1].tobytes()
+    begin, end = stream.index(b"\xff\xd2"), stream.index(b"\xff\xd3")
+    ds = compressed(pixels, J + "50")
+    ds.PixelData = encapsulate([stream])
+    assert read_radiograph(ds).shape == pixels.shape
+    ds.PixelData = encapsulate([stream[: begin + 2] + stream[end:]])
+    with pytest.raises(TruncatedError, match="lacks"):
+        read_radiograph(ds)
+
+
+def test_whole_streams_that_look_like_filled_ones_are_read() -> None:
+    """Blocks of mid-grey, and in lossless JPEG a last row that its predictor tells."""
+    for bits, end in ((8, "50"), (12, "51"), (12, "57"), (16, "70")):
+        pixels = speckle(bits)
+        pixels[64:96, 32:64] = 1 << (bits - 1)
+        pixels[-20:] = 0
+        ds = compressed(pixels, J + end, bits=bits)
+        plain = read_radiograph(dataset(pixels, BitsStored=bits))
+        assert np.abs(read_radiograph(ds).pixels - plain.pixels).max() < 0.1
+        # A comment may hold another picture, with scans and an end of its own.
+        stream = encode(pixels, J + end, bits)
+        small = b"\xff\xd8\xff\xda\0\x02abc\xff\xd0abc\xff\xd9"
+        comment = b"\xff\xfe" + (len(small) + 2).to_bytes(2, "big") + small
+        ds.PixelData = encapsulate([stream[:2] + comment + stream[2:]])
+        assert np.abs(read_radiograph(ds).pixels - plain.pixels).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("end", "rows", "columns", "said"),
+    [
+        ("50", 1600, 1600, "fewer codes"),  # a bit for each block of 8 x 8
+        ("70", 400, 400, "fewer codes"),  # a bit for each pixel
+        ("50", 10_000, 10_000, "too short"),
+        ("80", 10_000, 10_000, "too short"),
+        ("90", 10_000, 10_000, "too short"),
+    ],
+)
+def test_a_stream_too_short_for_its_size_is_refused_before_it_is_decoded(
+    end: str, rows: int, columns: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read, the picture was of a hundred million pixels that were not in the file."""
+    for name in ("jpeg8_decode", "jpegls_decode", "jpeg2k_decode"):
+        monkeypatch.setattr(imagecodecs, name, lambda data: pytest.fail("was decoded"))
+    ds = compressed(gradient(200, 200), J + end, Rows=rows, Columns=columns)
+    ds.PixelData = encapsulate([resized(encode(gradient(200, 200), J + end), rows, columns)])
+    with pytest.raises(TruncatedError, match=said):
+        read_radiograph(ds)
+
+
+def test_jpeg_2000_without_all_of_its_tiles_is_truncated() -> None:
+    """Two images one above the other as the two tiles of one stream (ISO/IEC 15444-1 A.4.2)."""
+    pixels = speckle(12, rows=256, columns=208)
+    upper, lower = (encode(half, J + "90", 12) for half in (pixels[:128], pixels[128:]))
+    tiles = [one[one.index(b"\xff\x90") : -2] for one in (upper, lower)]
+    head = bytearray(upper[: upper.index(b"\xff\x90")])
+    head[12:16] = (256).to_bytes(4, "big")
+    tiles[1] = tiles[1][:4] + b"\x00\x01" + tiles[1][6:]
+    ds = compressed(pixels, J + "90", bits=12)
+    ds.PixelData = encapsulate([bytes(head) + tiles[0] + tiles[1] + b"\xff\xd9"])
+    expected = read_radiograph(dataset(pixels, BitsStored=12)).pixels
+    np.testing.assert_array_equal(read_radiograph(ds).pixels, expected)
+    for half in ([tiles[0]], [tiles[1]], [tiles[0], tiles[0]]):
+        ds.PixelData = encapsulate([bytes(head) + b"".join(half) + b"\xff\xd9"])
+        with pytest.raises(TruncatedError, match="tiles"):
+            read_radiograph(ds)
+
+
+@pytest.mark.parametrize("found", [b"\x00\x01", b"\x02\x01\x02\x03"])
+def test_a_run_length_code_that_ends_inside_a_sample_is_truncated(found: bytes) -> None:
+    header = np.array([2, 64, 64 + len(found), *[0] * 13], "<u4").tobytes()
+    ds = compressed(speckle(12), RLE, bits=12)
+    ds.PixelData = encapsulate([header + found + b"\x00\x01"])
+    with pytest.raises(TruncatedError):
+        read_radiograph(ds)

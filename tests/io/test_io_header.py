@@ -127,11 +127,44 @@ def test_pixels_that_are_not_square() -> None:
 
 
 def test_orientation() -> None:
-    assert read(PatientOrientation=("CS", ["L", "F"])).patient_orientation == ("L", "F")
+    for usual in (["L", "F"], ["LA", "FP"], ["LH", "FA"], ["l", "f "]):
+        radiograph = read(PatientOrientation=("CS", usual))
+        assert radiograph.patient_orientation == tuple(value.strip().upper() for value in usual)
+        assert not radiograph.notices
     assert read(PatientOrientation=("CS", "")).patient_orientation is None
-    malformed = read(PatientOrientation=("CS", ["L", "F", "X"]))
+
+
+@pytest.mark.parametrize(
+    "said", [["L", "F", "X"], ["L"], ["L", "R"], ["F", "FA"], ["LR", "F"], ["LE", "CD"], ["", "F"]]
+)
+def test_an_orientation_that_is_none_is_ignored(said: list[str]) -> None:
+    malformed = read(PatientOrientation=("CS", said))
     assert malformed.patient_orientation is None
     assert codes(malformed) == ["orientation_ignored"]
+
+
+@pytest.mark.parametrize(
+    ("said", "how"),
+    [
+        (["R", "F"], "mirrored from left to right"),
+        (["RA", "F"], "mirrored from left to right"),
+        (["L", "H"], "mirrored from top to bottom"),
+        (["R", "H"], "upside down"),
+        (["F", "L"], "on its side"),
+        (["H", "R"], "on its side"),
+        (["A", "F"], "no frontal view"),
+        (["P", "F"], "no frontal view"),
+        (["L", "P"], "no frontal view"),
+    ],
+)
+def test_an_orientation_that_asks_for_a_turn_is_told_and_not_obeyed(
+    said: list[str], how: str
+) -> None:
+    turned = read(PatientOrientation=("CS", said))
+    assert turned.patient_orientation == tuple(said)
+    assert codes(turned) == ["orientation_unusual"]
+    assert how in turned.notices[0].message
+    np.testing.assert_array_equal(turned.pixels, read().pixels)
 
 
 def test_free_text_in_coded_elements_is_dropped() -> None:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from pleura.errors import TruncatedError, UnsupportedSyntaxError
 from pleura.io.codestream import Coding, StreamInfo, ends_properly
+from pleura.io.completeness import check_amount, may_be_filled, with_more_code
 
 _CODEC_NAMES = {
     Coding.JPEG: "JPEG8",
@@ -23,8 +24,8 @@ def decode_stream(stream: bytes, info: StreamInfo) -> NDArray[np.generic]:
         Integers of 8 or 16 bits, (rows, columns) or (rows, columns, channels).
 
     Raises:
-        UnsupportedSyntaxError: the installed imagecodecs lacks the codec.
-        TruncatedError: the stream breaks off or is damaged.
+        UnsupportedSyntaxError: the installed imagecodecs lacks the codec, or an odd encoding.
+        TruncatedError: the stream breaks off, lacks a part, or is damaged.
     """
     import imagecodecs
 
@@ -37,21 +38,30 @@ def decode_stream(stream: bytes, info: StreamInfo) -> NDArray[np.generic]:
     # libjpeg fills what is missing with grey and only warns, so the end is looked for here.
     if not ends_properly(stream):
         raise TruncatedError(f"The {info.coding} stream breaks off before its end marker.")
+    check_amount(stream, info)
+    array = _decoded(stream, info.coding)
+    if array.dtype.kind not in "iu" or array.dtype.itemsize > 2:
+        raise UnsupportedSyntaxError(f"{info.coding} with {array.dtype} samples is not read.")
+    if info.coding is Coding.JPEG and may_be_filled(array, info):
+        again = _decoded(with_more_code(stream), info.coding)
+        if not np.array_equal(array, again):
+            raise TruncatedError("The JPEG stream lacks the code of a part of the image.")
+    return array
+
+
+def _decoded(stream: bytes, coding: Coding) -> NDArray[np.generic]:
+    import imagecodecs
+
     decode = {
         Coding.JPEG: imagecodecs.jpeg8_decode,
         Coding.JPEG_LS: imagecodecs.jpegls_decode,
         Coding.JPEG_2000: imagecodecs.jpeg2k_decode,
-    }[info.coding]
+    }[coding]
     # Each codec has its own error class and some raise ValueError; all say the same thing here.
     try:
-        array: NDArray[np.generic] = np.asarray(decode(stream))
+        return np.asarray(decode(stream))
     except Exception as error:
-        raise TruncatedError(
-            f"The {info.coding} stream is damaged ({type(error).__name__})."
-        ) from error
-    if array.dtype.kind not in "iu" or array.dtype.itemsize > 2:
-        raise UnsupportedSyntaxError(f"{info.coding} with {array.dtype} samples is not read.")
-    return array
+        raise TruncatedError(f"The {coding} stream is damaged ({type(error).__name__}).") from error
 
 
 def decode_rle(
@@ -88,11 +98,10 @@ def decode_rle(
         data = imagecodecs.dicomrle_decode(frame, f"<u{width}", out=room)
     except Exception as error:
         raise TruncatedError("The RLE frame breaks off or is damaged.") from error
+    # What is found may end inside a sample.
+    if len(data) != len(room):
+        raise TruncatedError(f"The RLE frame holds {len(data)} bytes; {len(room)} were promised.")
     flat: NDArray[np.generic] = np.frombuffer(data, f"<u{width}")
-    if flat.size != samples * rows * columns:
-        raise TruncatedError(
-            f"The RLE frame holds {flat.size} samples; {samples * rows * columns} were promised."
-        )
     # Segments hold one channel after the other.
     planes = flat.reshape(samples, rows, columns)
     return planes[0] if samples == 1 else planes.transpose(1, 2, 0)

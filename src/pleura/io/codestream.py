@@ -4,6 +4,7 @@ JPEG: ISO/IEC 10918-1 B.2.2; JPEG-LS: ISO/IEC 14495-1 C.2.2; JPEG 2000: ISO/IEC 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,13 +21,19 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """Size and sample format that a stream states."""
+    """Size and sample format that a stream states.
+
+    Attributes:
+        process: second byte of the frame header's marker in JPEG: 0xC0 baseline, 0xC1 extended,
+            0xC2 progressive, 0xC3 lossless (ISO/IEC 10918-1 B.1.1.3).
+    """
 
     coding: Coding
     rows: int
     columns: int
     samples: int
     precision: int
+    process: int = 0
 
 
 _SOC_SIZ = b"\xff\x4f\xff\x51"
@@ -55,13 +62,28 @@ def ends_properly(stream: bytes) -> bool:
     return stream.rfind(b"\xff\xd9", max(0, len(stream) - 1024)) >= 0
 
 
-def _inspect_jpeg(stream: bytes) -> StreamInfo:
+def start_of_scans(stream: bytes) -> int:
+    """Where the first scan of a JPEG stream begins, behind all tables and comments; or its end."""
+    return next((start for marker, start in _segments(stream) if marker == 0xDA), len(stream))
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place of each segment of a JPEG stream, up to the first scan."""
     position = 2
     while found := _SEGMENT.search(stream, position):
         position = found.start()
         if position + 10 > len(stream):
-            break
+            return
         marker = stream[position + 1]
+        length = int.from_bytes(stream[position + 2 : position + 4], "big")
+        yield marker, position
+        if marker in (0xD9, 0xDA) or length < 2:
+            return
+        position += 2 + length
+
+
+def _inspect_jpeg(stream: bytes) -> StreamInfo:
+    for marker, position in _segments(stream):
         if (0xC0 <= marker <= 0xCF and marker not in _NO_SOF) or marker == 0xF7:
             return StreamInfo(
                 coding=Coding.JPEG_LS if marker == 0xF7 else Coding.JPEG,
@@ -69,16 +91,18 @@ def _inspect_jpeg(stream: bytes) -> StreamInfo:
                 columns=int.from_bytes(stream[position + 7 : position + 9], "big"),
                 samples=stream[position + 9],
                 precision=stream[position + 4],
+                process=marker,
             )
-        length = int.from_bytes(stream[position + 2 : position + 4], "big")
-        if marker in (0xD9, 0xDA) or length < 2:
-            break
-        position += 2 + length
     raise TruncatedError("The JPEG stream breaks off before its frame header.")
 
 
+def start_of_jpeg_2000(stream: bytes) -> int:
+    """Where the codestream begins, behind the boxes of a JP2 file if there are any; or -1."""
+    return stream.find(_SOC_SIZ, 0, 1 << 16)
+
+
 def _inspect_jpeg_2000(stream: bytes) -> StreamInfo:
-    begin = stream.find(_SOC_SIZ, 0, 1 << 16)
+    begin = start_of_jpeg_2000(stream)
     if begin < 0 or len(stream) < begin + 43:
         raise TruncatedError("The JPEG 2000 stream breaks off before its size marker.")
 

@@ -25,6 +25,9 @@ _TEXT_VRS = frozenset(
     {"AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI", "ST", "LT", "UT"}
 )
 
+MAX_VALUES = 1000
+"""Values of one element that are looked at, table data apart; radiographs have a few windows."""
+
 
 class Header:
     """Lenient view of a data set; every method returns an empty value for what is not there."""
@@ -42,13 +45,13 @@ class Header:
         return tag in self._dataset
 
     def texts(self, tag: int) -> list[str]:
-        """Values of a textual element, stripped of padding; [] when absent or empty."""
+        """First values of a textual element, stripped of padding; [] when absent or empty."""
         value, _ = self._value(tag)
         if value is None:
             return []
         if isinstance(value, bytes):
             value = value.decode("ascii", "replace")
-        parts = value.split("\\") if isinstance(value, str) else _as_list(value)
+        parts = _split(value) if isinstance(value, str) else _as_list(value)
         found = [str(part).strip(" \0") for part in parts]
         return found if any(found) else []
 
@@ -61,21 +64,24 @@ class Header:
         return [_number(part) for part in self.texts(tag)]
 
     def integers(self, tag: int) -> list[int]:
-        """Values of a US or SS element as unsigned 16-bit numbers, or of an IS as written."""
+        """Values of a US or SS element as unsigned 16-bit numbers, or of an IS as written.
+
+        Values of a text that do not fit into 32 bits, the most that an IS may need, are left out.
+        """
         value, raw = self._value(tag)
         if value is None:
             return []
         vr = _vr_of(tag, raw)
         if isinstance(value, bytes) and raw is not None and vr not in _TEXT_VRS:
             order = "<" if raw.is_little_endian else ">"
-            if vr in ("UL", "SL"):
-                return list(struct.unpack(f"{order}{len(value) // 4}L", value[: len(value) & ~3]))
-            return list(struct.unpack(f"{order}{len(value) // 2}H", value[: len(value) & ~1]))
+            code, size = ("L", 4) if vr in ("UL", "SL") else ("H", 2)
+            count = min(len(value) // size, MAX_VALUES)
+            return list(struct.unpack_from(f"{order}{count}{code}", value))
         if isinstance(value, bytes | str):
             numbers = self.decimals(tag)
         else:
             numbers = [_number(part) for part in _as_list(value)]
-        return [int(number) for number in numbers if math.isfinite(number)]
+        return [int(number) for number in numbers if abs(number) < 1 << 32]
 
     def integer(self, tag: int) -> int | None:
         """First value of `integers`, or None."""
@@ -155,6 +161,10 @@ def _vr_of(tag: int, raw: RawDataElement | None) -> str:
     if raw.VR is None or raw.VR == "UN":
         return dictionary_VR(tag)
     return str(raw.VR)
+
+
+def _split(text: str) -> list[str]:
+    return text.split("\\", MAX_VALUES)[:MAX_VALUES]
 
 
 def _as_list(value: Any) -> list[Any]:

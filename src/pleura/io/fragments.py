@@ -1,9 +1,11 @@
 """Encapsulated pixel data -> the one compressed stream that it holds (PS3.5 A.4)."""
 
-from pleura.errors import InvalidHeaderError, NoPixelDataError, TruncatedError
+from pleura.errors import InvalidHeaderError, NoPixelDataError, TooLargeError, TruncatedError
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _DELIMITER = b"\xfe\xff\xdd\xe0"
+MAX_FRAGMENTS = 100_000
+"""Most fragments of a frame; the smallest that a device could write hold some hundred bytes."""
 
 
 def join_fragments(data: memoryview) -> bytes:
@@ -16,6 +18,7 @@ def join_fragments(data: memoryview) -> bytes:
         TruncatedError: an item is longer than what is left.
         InvalidHeaderError: something else than an item.
         NoPixelDataError: no fragment.
+        TooLargeError: more than `MAX_FRAGMENTS`.
     """
     fragments: list[memoryview] = []
     position, items = 0, 0
@@ -33,6 +36,11 @@ def join_fragments(data: memoryview) -> bytes:
             fragments.append(data[position : position + length])
         position += length
         items += 1
+        if items > MAX_FRAGMENTS:
+            raise TooLargeError(
+                f"The pixel data holds more than {MAX_FRAGMENTS} fragments.",
+                "Re-send the image uncompressed (Explicit VR Little Endian).",
+            )
     if not any(len(fragment) for fragment in fragments):
         if not items:
             raise TruncatedError("The file ends before the compressed pixel data.")

@@ -6,7 +6,7 @@ from pleura.errors import InvalidHeaderError, MultiFrameError, UnsupportedSyntax
 from pleura.io import tags
 from pleura.io.elements import Header
 from pleura.io.limits import Limits
-from pleura.io.source import too_many_pixels
+from pleura.io.source import check_decoded_size, too_many_pixels
 from pleura.radiograph import Notice
 
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -45,7 +45,7 @@ def read_layout(header: Header, limits: Limits) -> PixelLayout:
     Raises:
         InvalidHeaderError: an attribute is missing or contradicts another.
         MultiFrameError: more than one frame.
-        TooLargeError: more pixels than `limits.max_pixels`.
+        TooLargeError: more pixels than `limits.max_pixels`, or more bytes than `limits.max_bytes`.
         UnsupportedSyntaxError: a number of bits that is not read.
     """
     notices: list[Notice] = []
@@ -63,6 +63,7 @@ def read_layout(header: Header, limits: Limits) -> PixelLayout:
     allocated = _required(header, tags.BITS_ALLOCATED, "Bits Allocated")
     if allocated not in (1, 8, 16, 32):
         raise UnsupportedSyntaxError(f"{allocated} bits allocated to a pixel are not read.")
+    check_decoded_size(rows * columns * samples * allocated // 8, limits)
     stored = header.integer(tags.BITS_STORED)
     if stored is None:
         stored = allocated

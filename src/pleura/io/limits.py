@@ -8,8 +8,8 @@ class Limits:
     """Bounds on one input; anything beyond them is a typed refusal, never a crash.
 
     Attributes:
-        max_bytes: largest file, archive member or inflated data set, in bytes. A digital chest
-            radiograph of 4300 x 3500 pixels and 16 bits takes 30 MB uncompressed.
+        max_bytes: largest file, archive member, inflated data set or decoded image, in bytes. A
+            digital chest radiograph of 4300 x 3500 pixels and 16 bits takes 30 MB uncompressed.
         max_pixels: largest Rows x Columns. The largest flat detectors stay below 20 million.
         min_side: fewest rows and fewest columns. Below about 200 the pleural line of a small
             pneumothorax is thinner than a pixel.

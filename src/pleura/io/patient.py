@@ -17,6 +17,13 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _AGE = re.compile(r"(\d{1,3})([DWMY])?")
 _DATE = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
 _DIRECTIONS = re.compile(r"[LRAPHF]{1,3}")
+_AXES = {"L": 0, "R": 0, "A": 1, "P": 1, "H": 2, "F": 2}
+_UPRIGHT = ("L", "F")
+_LIES = {
+    ("R", "F"): "is mirrored from left to right",
+    ("L", "H"): "is mirrored from top to bottom",
+    ("R", "H"): "is upside down",
+}
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
@@ -89,14 +96,37 @@ def _date(text: str) -> date | None:
 
 
 def read_orientation(header: Header) -> tuple[tuple[str, str] | None, tuple[Notice, ...]]:
-    """Patient Orientation (PS3.3 C.7.6.1.1.1), or None when absent, empty or malformed."""
+    """Patient Orientation (PS3.3 C.7.6.1.1.1), or None when absent, empty or malformed.
+
+    A frontal view that does not run to the patient's left and feet is not turned, since masks lie
+    on the file's own grid, but a notice says how it lies.
+    """
     values = [value.upper() for value in header.texts(tags.PATIENT_ORIENTATION)]
     if not values:
         return None, ()
-    if len(values) == 2 and all(_DIRECTIONS.fullmatch(value) for value in values):
+    if len(values) != 2 or not _are_directions(*values):
+        said = "The Patient Orientation is malformed and is ignored."
+        return None, (Notice("orientation_ignored", said),)
+    main = (values[0][0], values[1][0])
+    if main == _UPRIGHT:
         return (values[0], values[1]), ()
-    said = "The Patient Orientation is malformed and is ignored."
-    return None, (Notice("orientation_ignored", said),)
+    said = f"By its header the picture {_how_it_lies(main)}; it is judged as the file has it."
+    return (values[0], values[1]), (Notice("orientation_unusual", said),)
+
+
+def _are_directions(row: str, column: str) -> bool:
+    """Whether both are directions in the patient, and their main axes differ."""
+    for value in (row, column):
+        if not _DIRECTIONS.fullmatch(value) or len({_AXES[end] for end in value}) < len(value):
+            return False
+    return _AXES[row[0]] != _AXES[column[0]]
+
+
+def _how_it_lies(main: tuple[str, str]) -> str:
+    axes = {_AXES[end] for end in main}
+    if _AXES["A"] in axes:
+        return "is no frontal view"
+    return _LIES.get(main, "lies on its side")
 
 
 def read_spacing(header: Header) -> tuple[Spacing | None, tuple[Notice, ...]]:

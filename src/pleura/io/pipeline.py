@@ -12,6 +12,9 @@ from pleura.io.stored import StoredPixels
 from pleura.io.voi import VoiChoice, Window, read_window
 from pleura.radiograph import Notice
 
+_LARGEST = 1e100
+"""Rescale values from here on are no numbers of a detector, and overflow in what follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -131,7 +134,8 @@ def _rescale(header: Header) -> tuple[float, float, tuple[Notice, ...]]:
     intercepts = header.decimals(tags.RESCALE_INTERCEPT)
     slope = slopes[0] if slopes else 1.0
     intercept = intercepts[0] if intercepts else 0.0
-    if not (np.isfinite(slope) and np.isfinite(intercept)) or slope == 0.0:
+    # Not a number, or so large that no window could be laid over the values: false either way.
+    if not (abs(slope) < _LARGEST and abs(intercept) < _LARGEST) or slope == 0.0:
         said = Notice("rescale_ignored", "Rescale Slope or Intercept is not usable and is ignored.")
         return 1.0, 0.0, (said,)
     return slope, intercept, ()

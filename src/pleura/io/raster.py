@@ -21,7 +21,7 @@ from pleura.io.codestream import inspect
 from pleura.io.grey import grey_of_channels
 from pleura.io.limits import Limits
 from pleura.io.lookup import look_up
-from pleura.io.source import Format, too_many_pixels
+from pleura.io.source import Format, check_decoded_size, too_many_pixels
 from pleura.io.tiff import MIN_IS_WHITE, PALETTE, inspect_tiff
 from pleura.radiograph import Notice
 
@@ -84,9 +84,11 @@ def _without_alpha(raster: _Raster) -> tuple[NDArray[np.generic], list[Notice]]:
     return colours, [] if opaque else [Notice("alpha_ignored", said)]
 
 
-def _check_pixels(rows: int, columns: int, limits: Limits) -> None:
+def _check_size(rows: int, columns: int, bits: int, limits: Limits) -> None:
+    """Refuse what is too large before it is decoded; `bits` are those of all channels."""
     if rows * columns > limits.max_pixels:
         raise too_many_pixels(rows, columns, limits)
+    check_decoded_size(rows * columns * bits // 8, limits)
 
 
 def _png(data: bytes, limits: Limits) -> _Raster:
@@ -94,7 +96,8 @@ def _png(data: bytes, limits: Limits) -> _Raster:
         raise TruncatedError("The PNG file ends before its header.")
     columns = int.from_bytes(data[16:20], "big")
     rows = int.from_bytes(data[20:24], "big")
-    _check_pixels(rows, columns, limits)
+    channels = max(_PNG_CHANNELS.get(data[25], (1,)))
+    _check_size(rows, columns, channels * max(8, data[24]), limits)
     if b"IEND" not in data[-1024:]:
         raise TruncatedError("The PNG file breaks off before its end chunk.")
     try:
@@ -117,13 +120,17 @@ def _png_samples(data: bytes, rows: int, columns: int) -> NDArray[np.uint8 | np.
             imagecodecs.png_decode(data, out=room)
         except ValueError:
             continue  # nothing is decoded into an array that does not fit
+        except Exception:
+            # imagecodecs keeps the array of each damaged file for good; it keeps it empty.
+            room.resize(0, refcheck=False)
+            raise
         return room
     raise ValueError("no colour type of PNG")
 
 
 def _jpeg(data: bytes, limits: Limits) -> _Raster:
     info = inspect(data)
-    _check_pixels(info.rows, info.columns, limits)
+    _check_size(info.rows, info.columns, info.samples * info.precision, limits)
     if info.samples == 4:
         raise ColourImageError("The image has four colour channels (CMYK).")
     if info.samples not in (1, 3):
@@ -135,7 +142,7 @@ def _tiff(data: bytes, limits: Limits) -> _Raster:
     import imagecodecs
 
     info = inspect_tiff(data)
-    _check_pixels(info.rows, info.columns, limits)
+    _check_size(info.rows, info.columns, info.samples * info.bits, limits)
     if info.pages > 1:
         raise MultiFrameError("The TIFF file holds several pages.")
     if info.sample_format != 1 or info.bits not in (8, 16):

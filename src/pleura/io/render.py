@@ -121,10 +121,11 @@ def _render_by_table(stored: StoredPixels, pipeline: Pipeline) -> NDArray[np.flo
 
 
 def _render_wide(stored: StoredPixels, pipeline: Pipeline) -> NDArray[np.float32]:
-    """Cells of 32 bits, row by row: no table is possible, and no wide copy is made."""
+    """Cells of 32 bits, band by band: no table is possible, and no wide copy is made."""
     low, high = np.inf, -np.inf
-    for row in stored.cells if pipeline.voi is None else ():
-        values = values_of(row.astype(np.int64), stored)
+    bands = _bands(stored.cells.shape)
+    for band in bands if pipeline.voi is None else ():
+        values = values_of(stored.cells[band].astype(np.int64), stored)
         padding = pipeline.is_padding(values)
         present = values if padding is None else values[~padding]
         if present.size:
@@ -133,10 +134,17 @@ def _render_wide(stored: StoredPixels, pipeline: Pipeline) -> NDArray[np.float32
     if low > high:
         low = high = 0.0
     pixels = np.empty(stored.cells.shape, np.float32)
-    for index, row in enumerate(stored.cells):
-        values = values_of(row.astype(np.int64), stored)
-        pixels[index] = pipeline.display(pipeline.modality_values(values), (low, high))
+    for band in bands:
+        values = values_of(stored.cells[band].astype(np.int64), stored)
+        pixels[band] = pipeline.display(pipeline.modality_values(values), (low, high))
         padding = pipeline.is_padding(values)
         if padding is not None:
-            pixels[index][padding] = 0.0
+            pixels[band][padding] = 0.0
     return pixels
+
+
+def _bands(shape: tuple[int, ...]) -> list[slice]:
+    """Rows in groups of about 64 Ki pixels: few enough to be quick, small enough for the cache."""
+    rows, columns = shape
+    height = max(1, (1 << 16) // columns)
+    return [slice(start, start + height) for start in range(0, rows, height)]

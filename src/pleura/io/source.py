@@ -133,6 +133,18 @@ def too_many_bytes(size: int, limits: Limits, *, at_least: bool = False) -> TooL
     )
 
 
+def check_decoded_size(size: int, limits: Limits) -> None:
+    """Bound what an image takes in memory, which a small file may only promise.
+
+    Raises:
+        TooLargeError: more than `limits.max_bytes`.
+    """
+    if size > limits.max_bytes:
+        raise TooLargeError(
+            f"The image takes {size} bytes when it is decoded; the limit is {limits.max_bytes}."
+        )
+
+
 def too_many_pixels(rows: int, columns: int, limits: Limits) -> TooLargeError:
     """The refusal of an image of `rows` x `columns` pixels."""
     return TooLargeError(

@@ -46,15 +46,16 @@ class Window:
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map modality values to [0, 1] by the formulas of PS3.3 C.11.2.1.2.1 and C.11.2.1.3."""
-        if self.function is VoiFunction.SIGMOID:
-            with np.errstate(over="ignore"):
+        # What overflows in a window beyond all values is black or white all the same.
+        with np.errstate(over="ignore"):
+            if self.function is VoiFunction.SIGMOID:
                 return 1.0 / (1.0 + np.exp(-4.0 * (values - self.center) / self.width))
-        if self.function is VoiFunction.LINEAR_EXACT:
-            return np.clip((values - self.center) / self.width + 0.5, 0.0, 1.0)
-        if self.width == 1.0:
-            return np.where(values <= self.center - 0.5, 0.0, 1.0)
-        scaled = (values - (self.center - 0.5)) / (self.width - 1.0) + 0.5
-        return np.clip(scaled, 0.0, 1.0)
+            if self.function is VoiFunction.LINEAR_EXACT:
+                return np.clip((values - self.center) / self.width + 0.5, 0.0, 1.0)
+            if self.width == 1.0:
+                return np.where(values <= self.center - 0.5, 0.0, 1.0)
+            scaled = (values - (self.center - 0.5)) / (self.width - 1.0) + 0.5
+            return np.clip(scaled, 0.0, 1.0)
 
 
 def read_window(header: Header) -> tuple[Window | None, tuple[Notice, ...]]:
