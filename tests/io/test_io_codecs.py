@@ -352,7 +352,7 @@ def test_jpeg_2000_without_all_of_its_tiles_is_truncated() -> None:
             read_radiograph(ds)
 
 
-@pytest.mark.parametrize("found", [b"\x00\x01", b"\x02\x01\x02\x03"])
+@pytest.mark.parametrize("found", [b"\x00\x01", b"\x01\x01\x02", b"\x02\x01\x02\x03"])
 def test_a_run_length_code_that_ends_inside_a_sample_is_truncated(found: bytes) -> None:
     header = np.array([2, 64, 64 + len(found), *[0] * 13], "<u4").tobytes()
     ds = compressed(speckle(12), RLE, bits=12)

@@ -103,7 +103,7 @@ def test_rescaling_that_overflows_is_ignored(elements: dict[str, str]) -> None:
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.filterwarnings("error")
 def test_windows_that_overflow_are_black_and_white(function: str) -> None:
-    for center, width in (("1.5", "1.0000000001"), ("128", "1e-300"), ("-1e308", "1e308")):
+    for center, width in (("1.5", "1.0000000001"), ("128", "3e-308"), ("-1e308", "1e308")):
         elements = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
         rendered = render_pixels(dataset(gradient(), **elements))
         assert 0 <= rendered.min() <= rendered.max() <= 1
@@ -162,7 +162,7 @@ def test_damaged_png_files_keep_no_memory() -> None:
     """imagecodecs holds on to the array of each: 20 MB for each of these files."""
     lines = b"".join(b"\0" + bytes(range(256)) * 20 for _ in range(4000))
     body = zlib.compress(lines, 1)
-    damaged = png(4000, 5120, 8, 0, body[:-40] + b"\xff" * 40)
+    damaged = png(4000, 5120, 8, 0, body[: -len(body) // 20] + b"\xff" * 400)
 
     def refused() -> None:
         with pytest.raises(TruncatedError, match="damaged"):
