@@ -21,10 +21,11 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     "radiograph": (frozenset(), "base"),
     "masks": (frozenset({"errors"}), "base"),
     "io": (frozenset({"errors", "radiograph"}), "base"),
-    "quality": (frozenset({"errors", "masks", "radiograph"}), "base"),
+    "model_files": (frozenset({"errors"}), "base"),
+    "quality": (frozenset({"errors", "masks", "model_files", "radiograph"}), "base"),
     "phantom": (frozenset(), "base"),
     "inference": (
-        frozenset({"errors", "io", "masks", "phantom", "quality", "radiograph"}),
+        frozenset({"errors", "io", "masks", "model_files", "phantom", "quality", "radiograph"}),
         "base",
     ),
     "outputs": (frozenset({"errors", "inference", "io", "masks", "radiograph"}), "base"),

@@ -4,7 +4,6 @@ The files are read once, held against the manifest's SHA-256, and loaded from th
 were hashed. Computation is float32 on the processor and gives the same numbers every time.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import ModelError
-from pleura.inference.manifest import Component, Manifest
+from pleura.inference.manifest import Manifest
 from pleura.inference.postprocess import sigmoid
 from pleura.inference.threads import default_threads
+from pleura.model_files import open_network
 
 IMAGE = "image"
 LOGIT = "logit"
@@ -63,8 +63,10 @@ class TwoStageSession:
         self._size = manifest.preprocessing.size
         self._apart = manifest.segmenter_preprocessing
         self.flip_average = manifest.flip_average
-        self._classifier = _load(folder, manifest.classifier, self.threads)
-        self._segmenter = _load(folder, manifest.segmenter, self.threads)
+        self._classifier, self._segmenter = (
+            open_network(folder / part.file, part.sha256, self.threads)
+            for part in (manifest.classifier, manifest.segmenter)
+        )
         self._check_classifier(manifest.classifier.file)
         self._wanted = self._check_segmenter(manifest.segmenter.file)
         self._features = [name for name in self._wanted if name != IMAGE]
@@ -172,30 +174,3 @@ class TwoStageSession:
 
 def _names(nodes: Sequence[Any]) -> str:
     return ", ".join(f"'{node.name}'" for node in nodes) or "nothing"
-
-
-def _load(folder: Path, component: Component, threads: int) -> Any:
-    """One ONNX Runtime session from the bytes whose hash was checked."""
-    path = folder / component.file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"The model file {path} cannot be read.") from error
-    if hashlib.sha256(content).hexdigest() != component.sha256:
-        raise ModelError(f"The SHA-256 of {path} is not the one in the manifest.")
-
-    import onnxruntime  # takes 0.2 s, which training and `pleura models list` need not pay
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3
-    # Threads that spin between two images would take the processor from decoding and from others.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error

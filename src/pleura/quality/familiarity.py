@@ -5,7 +5,7 @@ radiographs (Lee et al., NeurIPS 2018, with one class and one layer). It needs n
 anything else, and so may notice what nobody thought of.
 """
 
-import hashlib
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pleura.errors import ModelError
+from pleura.model_files import checked_bytes
 from pleura.radiograph import Notice
 
 UNFAMILIAR: Final = Notice(
@@ -63,13 +64,11 @@ class Familiarity:
 
     def __init__(self, folder: Path, spec: FamiliaritySpec) -> None:
         path = folder / spec.file
+        content = checked_bytes(path, spec.sha256)
         try:
-            content = path.read_bytes()
-            table = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            table = np.load(BytesIO(content), allow_pickle=False)
+        except ValueError as error:
             raise ModelError(f"The model file {path} cannot be read.") from error
-        if hashlib.sha256(content).hexdigest() != spec.sha256:
-            raise ModelError(f"The SHA-256 of {path} is not the one in the manifest.")
         if table.ndim != 2 or table.shape[0] != table.shape[1] + 1:
             raise ModelError(f"{path} must hold a mean and a square matrix.")
         self.spec = spec

@@ -1,6 +1,5 @@
 """What the pixels say against judging a radiograph: a small network looks at the picture first."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from pleura.errors import ModelError
 from pleura.masks import Letterbox
+from pleura.model_files import open_network
 from pleura.quality.spec import GateSpec, Kind
 
 _OUTPUTS = ("kind", "turn", "inverted")
@@ -78,27 +78,7 @@ def _softmax(logits: NDArray[np.float32]) -> list[float]:
 
 
 def _load(path: Path, spec: GateSpec, threads: int) -> Any:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"The model file {path} cannot be read.") from error
-    if hashlib.sha256(content).hexdigest() != spec.sha256:
-        raise ModelError(f"The SHA-256 of {path} is not the one in the manifest.")
-
-    import onnxruntime  # takes 0.2 s, which commands without a network need not pay
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error
+    session = open_network(path, spec.sha256, threads)
     names = [node.name for node in session.get_outputs()]
     if [node.name for node in session.get_inputs()] != ["image"] or names != list(_OUTPUTS):
         raise ModelError(f"{path} must take 'image' and give 'kind', 'turn' and 'inverted'.")
