@@ -68,6 +68,12 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
         ),
         "train",
     ),
+    "service": (
+        frozenset(
+            {"errors", "inference", "io", "outputs", "phantom", "quality", "radiograph"}
+        ),
+        "serve",
+    ),
     "cli": (
         frozenset(
             {
@@ -80,6 +86,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
                 "outputs",
                 "phantom",
                 "quality",
+                "service",
                 "training",
             }
         ),
@@ -87,7 +94,15 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     ),
 }
 # Names under which a distribution is imported, where they differ.
-IMPORT_NAMES = {"opencv-python-headless": "cv2", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {
+    "dicomweb-client": "dicomweb_client",
+    "opencv-python-headless": "cv2",
+    "prometheus-client": "prometheus_client",
+    "pydantic-settings": "pydantic_settings",
+    "python-multipart": "python_multipart",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +167,7 @@ def files_by_room() -> dict[str, list[Path]]:
 
 
 def _packages() -> dict[str, frozenset[str]]:
-    """Import names of the base install, and of base and training together."""
+    """Import names of the base install, and of the base with each extra."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     def modules(requirements: list[str]) -> frozenset[str]:
@@ -161,7 +176,8 @@ def _packages() -> dict[str, frozenset[str]]:
         return frozenset(IMPORT_NAMES.get(name, name) for name in names)
 
     base = modules(project["dependencies"])
-    return {"base": base, "train": base | modules(project["optional-dependencies"]["train"])}
+    extras = project["optional-dependencies"]
+    return {"base": base} | {name: base | modules(extras[name]) for name in ("train", "serve")}
 
 
 FILES = files_by_room()

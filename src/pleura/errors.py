@@ -221,6 +221,13 @@ class OutputError(PleuraError):
     default_hint = "Check the folder's permissions and the space that is left; then run it again."
 
 
+class NoDicomSourceError(OutputError):
+    """A result whose input has no header, or one that an object cannot refer to."""
+
+    code = "no_dicom_source"
+    default_hint = "Give the original DICOM file; the other formats hold the result all the same."
+
+
 class MissingDependencyError(PleuraError, ImportError):
     """A part of Pleura whose optional packages are not installed."""
 

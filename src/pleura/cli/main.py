@@ -38,26 +38,54 @@ COMMANDS = {
         "calibrate", "calibrate", "Fit probability and thresholds to a site's own images."
     ),
     "export": _Command("export", "export", "Turn a training run into a model folder."),
+    "serve": _Command("serve", "serve", "Answer programs: the REST API."),
+    "node": _Command("node", "node", "Take images from a PACS or a modality: the DICOM listener."),
+    "worker": _Command("worker", "worker", "Judge what was received, and deliver the results."),
+    "jobs": _Command("jobs", "app", "List, look at and requeue jobs and deliveries."),
+    "keys": _Command("keys", "app", "Make and revoke the keys of the REST API."),
+    "pull": _Command("pull", "pull", "Fetch radiographs from a DICOMweb server and judge them."),
+    "watch": _Command("watch", "watch", "How the service does: scores, refusals, delays, alerts."),
+    "recheck": _Command("recheck", "recheck", "Hold stored scores against another model's."),
+    "mercure": _Command("mercure", "mercure", "Run as a module of mercure: a folder in, one out."),
 }
 # Top-level modules that come with an extra and not with the base install.
-TRAIN_MODULES = frozenset(
-    {
-        "jinja2",
-        "lightning",
-        "matplotlib",
-        "monai",
-        "onnx",
-        "pandas",
-        "pyarrow",
-        "safetensors",
-        "scipy",
-        "sklearn",
-        "tensorboard",
-        "torch",
-        "torchmetrics",
-        "yaml",
-    }
-)
+EXTRAS = {
+    "train": frozenset(
+        {
+            "jinja2",
+            "lightning",
+            "matplotlib",
+            "monai",
+            "onnx",
+            "pandas",
+            "pyarrow",
+            "safetensors",
+            "scipy",
+            "sklearn",
+            "tensorboard",
+            "torch",
+            "torchmetrics",
+            "yaml",
+        }
+    ),
+    "serve": frozenset(
+        {
+            "alembic",
+            "dicomweb_client",
+            "fastapi",
+            "multipart",
+            "prometheus_client",
+            "psycopg",
+            "pydantic_settings",
+            "pynetdicom",
+            "python_multipart",
+            "requests",
+            "sqlalchemy",
+            "starlette",
+            "uvicorn",
+        }
+    ),
+}
 
 
 class LazyGroup(TyperGroup):
@@ -130,12 +158,13 @@ def _unavailable(missing: MissingDependencyError) -> Any:
 def _missing_extra(error: ModuleNotFoundError) -> MissingDependencyError | None:
     """The typed error for a package of an extra; None for any other missing module."""
     package = (error.name or "").partition(".")[0]
-    if package not in TRAIN_MODULES:
-        return None
-    return MissingDependencyError(
-        f"This command needs the package '{package}', which is not installed.",
-        "Run: pip install 'pleura[train]'",
-    )
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            return MissingDependencyError(
+                f"This command needs the package '{package}', which is not installed.",
+                f"Run: pip install 'pleura[{extra}]'",
+            )
+    return None
 
 
 def _show_version(wanted: bool) -> None:

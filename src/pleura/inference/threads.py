@@ -36,11 +36,15 @@ def _container_quota() -> int | None:
         return None
 
 
-def default_threads() -> int:
+def default_threads(processes: int = 1) -> int:
     """Physical cores that this process may use, at least 1 and at most `MAX_DEFAULT_THREADS`.
 
     A small network gains little from more than four threads, and other processes lose by them.
+
+    Args:
+        processes: that share the cores.
     """
     cores = _physical_cores(_usable_cpus())
     quota = _container_quota()
-    return max(1, min(MAX_DEFAULT_THREADS, cores if quota is None else min(cores, quota)))
+    usable = cores if quota is None else min(cores, quota)
+    return max(1, min(MAX_DEFAULT_THREADS, usable // processes))

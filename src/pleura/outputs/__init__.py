@@ -1,7 +1,8 @@
 """Predictions in the formats that other programs and people read."""
 
 from pleura.outputs.deidentify import ReplacementMap, deidentified
-from pleura.outputs.dicom.options import DicomOptions
+from pleura.outputs.dicom.objects import dicom_objects
+from pleura.outputs.dicom.options import DicomOptions, Kind
 from pleura.outputs.dicom.writer import Unwritten
 from pleura.outputs.heatmap import HeatmapWriter, draw_heatmap
 from pleura.outputs.json_lines import JsonLinesWriter
@@ -30,6 +31,7 @@ __all__ = [
     "DicomOptions",
     "HeatmapWriter",
     "JsonLinesWriter",
+    "Kind",
     "OutputFolder",
     "OverlayWriter",
     "PredictionRecord",
@@ -39,6 +41,7 @@ __all__ = [
     "SubmissionWriter",
     "Unwritten",
     "deidentified",
+    "dicom_objects",
     "draw_heatmap",
     "draw_overlay",
     "encode_png",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DS
 
-from pleura.errors import OutputError
+from pleura.errors import NoDicomSourceError
 from pleura.inference.prediction import Prediction
 from pleura.io.dicom_file import NATIVE
 from pleura.io.elements import Header
@@ -41,13 +41,6 @@ _METHODS = {
     "1.2.840.10008.1.2.4.91": "ISO_15444_1",
     "1.2.840.10008.1.2.4.203": "ISO_15444_15",
 }
-
-
-class NoDicomSourceError(OutputError):
-    """A result whose input has no header, or one that an object cannot refer to."""
-
-    code = "no_dicom_source"
-    default_hint = "Give the original DICOM file; the other formats hold the result all the same."
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,1 @@
+"""The service beside the PACS: durable jobs, DICOM node, REST API, workers, deliveries."""

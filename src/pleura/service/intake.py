@@ -1,0 +1,63 @@
+"""The one way in: what arrives is on the disk and in the store before anybody is told so."""
+
+from collections.abc import Sequence
+
+from pleura.service.files import FileStore, SpooledFile
+from pleura.service.store import Job, JobStore, Received, Recipe
+
+
+class Intake:
+    """Takes images for the node, the REST API and whoever else hands some in.
+
+    Args:
+        files: where images go.
+        jobs: where jobs go.
+        recipe: what images are judged with.
+        destinations: names of those that get every result.
+    """
+
+    def __init__(
+        self, files: FileStore, jobs: JobStore, recipe: Recipe, destinations: Sequence[str] = ()
+    ) -> None:
+        self.files = files
+        self.jobs = jobs
+        self.recipe = recipe
+        self.destinations = tuple(destinations)
+
+    def open(self, coming: int = 0) -> SpooledFile:
+        """A file to write into what arrives; use it as a context manager.
+
+        Args:
+            coming: bytes that are expected, if known.
+
+        Raises:
+            BusyError: the disk is nearly full; nothing should be taken.
+        """
+        self.files.check_space(coming)
+        return self.files.spooled()
+
+    def take(
+        self,
+        spooled: SpooledFile,
+        *,
+        name: str,
+        source: str,
+        sop_instance_uid: str = "",
+        study_instance_uid: str = "",
+    ) -> Job:
+        """Everything has arrived: make it a job. When this returns, it may be acknowledged.
+
+        Args:
+            spooled: from `open`, written to its end.
+            name: as the sender named it.
+            source: who sent it, see `Received`.
+            sop_instance_uid: of a DICOM image.
+            study_instance_uid: of a DICOM image.
+
+        Raises:
+            BusyError: too many jobs wait; nothing was taken.
+            OSError: the disk took it not; nothing was taken.
+        """
+        sha256, size = self.files.take(spooled)
+        received = Received(sha256, size, name, source, sop_instance_uid, study_instance_uid)
+        return self.jobs.submit(received, self.recipe, self.destinations)

@@ -1,0 +1,7 @@
+"""The DICOM listener."""
+
+from pleura.service.settings.section import Section
+
+
+class NodeSettings(Section):
+    """The DICOM listener."""
