@@ -10,8 +10,9 @@ from pleura.inference.prediction import (
     Stage,
     Status,
 )
-from pleura.inference.predictor import Predictor, RawPrediction
+from pleura.inference.predictor import Predictor
 from pleura.inference.preprocess import prepare, standardise, to_network_grid
+from pleura.inference.raw import RawPrediction
 from pleura.inference.registry import InstalledModel, find_model, installed_models
 
 __all__ = [

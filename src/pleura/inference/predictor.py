@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.inference.agreement import disagreement
 from pleura.inference.manifest import (
     MANIFEST_NAME,
     Calibration,
@@ -28,6 +29,7 @@ from pleura.inference.prediction import (
     Stage,
 )
 from pleura.inference.preprocess import prepare
+from pleura.inference.raw import RawPrediction
 from pleura.inference.registry import find_model
 from pleura.inference.session import TwoStageSession
 from pleura.inference.source import Source, decode, name_of, read_ahead, refusal_for
@@ -42,38 +44,10 @@ from pleura.quality import (
     assess,
     judge,
 )
-from pleura.radiograph import Notice, Radiograph
+from pleura.radiograph import Radiograph
 
 DEFAULT_LOOK_AHEAD = 2
 DEFAULT_GATE = GateSettings()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RawPrediction:
-    """What the networks say of one radiograph, before any decision.
-
-    Attributes:
-        radiograph: what was judged.
-        quality: the input gate's report.
-        embedding: (d,) the classifier's deepest features, or None when it gives none.
-        letterbox: the way from the segmenter's square back to the file's grid.
-        logit: the classifier's number before calibration (mean over the views).
-        probability: calibrated, in [0, 1].
-        uncertainty: as in `Prediction`.
-        network_map: the segmenter's probability of air, float32 in [0, 1], (h, w) on the network's
-            own grid; None when it was not run.
-        timings_ms: milliseconds by stage name, up to here.
-    """
-
-    radiograph: Radiograph
-    quality: QualityReport
-    letterbox: Letterbox
-    embedding: NDArray[np.float32] | None
-    logit: float
-    probability: float
-    uncertainty: float | None
-    network_map: NDArray[np.float32] | None
-    timings_ms: dict[str, float]
 
 
 class Predictor:
@@ -332,7 +306,7 @@ class Predictor:
             probability_map = np.zeros(shape, dtype=np.float32)
         if present:
             mask = mask_from_map(probability_map, rule)
-        notice = _disagreement(present, mask, raw.network_map, rule)
+        notice = disagreement(present, mask, raw.network_map, rule)
         if notice is not None:
             quality = replace(quality, warnings=(*quality.warnings, notice))
         regions = connected_regions(mask, probability_map) if mask.any() else ()
@@ -368,35 +342,6 @@ def _prepared(
     if verdict.quarter_turns:
         image = np.ascontiguousarray(np.rot90(image, -verdict.quarter_turns, axes=(2, 3)))
     return image, letterbox
-
-
-_NO_PLACE = Notice(
-    "finding_without_mask", "The finding is present, but no pixel reaches the mask's threshold."
-)
-_NO_FINDING = Notice(
-    "mask_without_finding",
-    "The finding is not present at this operating point, but the segmentation network is sure of a"
-    " region; see the heat map.",
-)
-SURE = 0.6
-"""Mean probability of a region from which on the segmenter counts as sure of it."""
-
-
-def _disagreement(
-    present: bool,
-    mask: NDArray[np.bool_],
-    network_map: NDArray[np.float32] | None,
-    rule: MaskRule,
-) -> Notice | None:
-    """What the two networks disagree on. The finding decides: it is never changed by the mask."""
-    if present:
-        return None if mask.any() else _NO_PLACE
-    if network_map is None:
-        return None
-    hidden = mask_from_map(network_map, rule)
-    if any(region.score >= SURE for region in connected_regions(hidden, network_map)):
-        return _NO_FINDING
-    return None
 
 
 def spread_of(view_logits: tuple[float, ...], calibration: Calibration) -> float | None:
