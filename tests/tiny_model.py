@@ -37,6 +37,7 @@ def write_model(
     folder: Path,
     *,
     flip_average: bool = False,
+    mirror_from: float | None = None,
     lopsided: bool = False,
     mask_rule: MaskRule | None = None,
     calibration: Calibration | None = None,
@@ -62,6 +63,7 @@ def write_model(
         classifier=_component(folder / "classifier.onnx"),
         segmenter=_component(folder / "segmenter.onnx"),
         flip_average=flip_average,
+        mirror_from=mirror_from,
         calibration=calibration or Calibration(),
         operating_points=(
             OperatingPoint(name="balanced", threshold=0.5, sensitivity=0.8, specificity=0.9),

@@ -109,7 +109,10 @@ def judged(groups):
     generator = np.random.default_rng(0)
     labels = np.repeat([1, 0], 20)
     logits = labels + np.repeat(generator.normal(size=8), 5) + 0.1 * generator.normal(size=40)
-    return Judged(logits, labels, tuple(groups), (), np.zeros((40, 2), np.float32), Counter())
+    views = np.stack([logits, logits], axis=1)
+    return Judged(
+        logits, views, labels, tuple(groups), (), np.zeros((40, 2), np.float32), Counter()
+    )
 
 
 def test_the_stated_auc_is_no_surer_than_the_number_of_patients():

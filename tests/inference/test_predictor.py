@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pleura import Predictor
 from pleura.errors import ModelError, NotFoundError
-from pleura.inference import Stage, prepare, to_network_grid
+from pleura.inference import RawPrediction, Stage, prepare, to_network_grid
 from pleura.inference.manifest import Calibration, Manifest, MaskRule, Preprocessing
 from pleura.inference.postprocess import calibrated_probability, sigmoid
 from pleura.radiograph import Spacing, SpacingSource
@@ -147,6 +147,32 @@ def test_flip_averaging_equals_the_mean_of_two_runs(tmp_path: Path) -> None:
     expected = (there.network_map + back.network_map[:, ::-1]) / 2
     assert averaged.network_map == pytest.approx(expected, abs=1e-6)
     assert not np.allclose(there.network_map, expected, atol=1e-3)
+
+
+def test_the_mirror_image_is_judged_from_the_stated_logit_on(tmp_path: Path) -> None:
+    picture = radiograph(300, 300)
+    plain = Predictor.load(write_model(tmp_path / "plain", lopsided=True))
+    both = Predictor.load(write_model(tmp_path / "both", lopsided=True, flip_average=True))
+    alone, averaged = plain.predict_raw(picture), both.predict_raw(picture)
+
+    def judged_from(logit: float) -> RawPrediction:
+        folder = tmp_path / str(logit)
+        write_model(folder, lopsided=True, flip_average=True, mirror_from=logit)
+        return Predictor.load(folder).predict_raw(picture)
+
+    clear, doubtful = judged_from(alone.logit + 1e-3), judged_from(alone.logit - 1e-3)
+    assert len(clear.view_logits) == 1
+    assert clear.uncertainty is None
+    assert clear.logit == pytest.approx(alone.logit, abs=1e-6)
+    assert clear.network_map == pytest.approx(alone.network_map, abs=1e-6)
+    assert doubtful.view_logits == pytest.approx(averaged.view_logits, abs=1e-4)
+    assert doubtful.uncertainty == pytest.approx(averaged.uncertainty, abs=1e-5)
+    assert doubtful.network_map == pytest.approx(averaged.network_map, abs=1e-6)
+
+
+def test_a_model_without_a_mirror_image_cannot_say_where_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="belongs to a model with flip_average"):
+        write_model(tmp_path / "m", mirror_from=0.0)
 
 
 def test_uncertainty_is_the_spread_of_the_calibrated_views(tmp_path: Path) -> None:

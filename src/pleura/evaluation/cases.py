@@ -103,9 +103,9 @@ def predict_cases(
     Returns:
         one row an image: image_id, group, status (`ok`, `refused`, `failed`), error_code,
         error_message, label, logit, probability, uncertainty (spread of the probability over the
-        views of the image, NaN for one view), dice, iou, true_area_fraction,
-        predicted_area_fraction (of the forced mask), the columns of `CARRIED_COLUMNS`, and
-        milliseconds by stage as `ms_decode` ... `ms_total`.
+        views of the image; NaN if the model looks at one, 0 where it needed one), dice, iou,
+        true_area_fraction, predicted_area_fraction (of the forced mask), the columns of
+        `CARRIED_COLUMNS`, and milliseconds by stage as `ms_decode` ... `ms_total`.
     """
     records: list[dict[str, Any]] = []
     for done, row in enumerate(rows.to_dict("records"), start=1):
@@ -153,6 +153,13 @@ def _what_is_known(row: dict[str, Any]) -> dict[str, Any]:
     } | {name: row[name] for name in CARRIED_COLUMNS}
 
 
+def _spread_of(predictor: Predictor, raw: RawPrediction) -> float:
+    """A negative so clear that one view was enough is the least doubtful of all."""
+    if raw.uncertainty is not None:
+        return raw.uncertainty
+    return np.nan if predictor.manifest.mirror_from is None else 0.0
+
+
 def _judge(predictor: Predictor, index: Index, row: dict[Any, Any], masks: bool) -> dict[str, Any]:
     if not row["path"]:
         raise DataError("The index knows no file for this image.")
@@ -161,7 +168,7 @@ def _judge(predictor: Predictor, index: Index, row: dict[Any, Any], masks: bool)
     figures: dict[str, Any] = {
         "logit": raw.logit,
         "probability": raw.probability,
-        "uncertainty": np.nan if raw.uncertainty is None else raw.uncertainty,
+        "uncertainty": _spread_of(predictor, raw),
     }
     if not masks:
         return figures

@@ -110,6 +110,7 @@ class Judged:
 
     Attributes:
         logits: (n,) before calibration.
+        views: (n, 2) the same of the image and of its mirror image; NaN where that was not judged.
         labels: (n,) 1 pneumothorax, 0 none.
         groups: (n,) patients.
         masked: positives with a trusted mask.
@@ -118,6 +119,7 @@ class Judged:
     """
 
     logits: NDArray[np.float64]
+    views: NDArray[np.float64]
     labels: NDArray[np.int64]
     groups: tuple[str, ...]
     masked: tuple[Masked, ...]
@@ -141,6 +143,7 @@ def judge_held_out(
         ModelError: fewer than two positives, two negatives and one trusted mask can be read.
     """
     logits: list[float] = []
+    views: list[tuple[float, ...]] = []
     read: list[dict[Any, Any]] = []
     masked: list[Masked] = []
     embeddings: list[NDArray[np.float32]] = []
@@ -155,6 +158,7 @@ def judge_held_out(
             refused[error.code] += 1
         else:
             logits.append(raw.logit)
+            views.append((*raw.view_logits, np.nan)[:2])
             read.append(row)
             if raw.embedding is None:
                 raise ModelError("The classifier gives no embedding.")
@@ -174,7 +178,15 @@ def judge_held_out(
             "Hold out another fold, or name the folder of the images with --root.",
         )
     groups = tuple(str(row["group"]) for row in read)
-    return Judged(np.array(logits), labels, groups, tuple(masked), np.stack(embeddings), refused)
+    return Judged(
+        logits=np.array(logits),
+        views=np.array(views),
+        labels=labels,
+        groups=groups,
+        masked=tuple(masked),
+        embeddings=np.stack(embeddings),
+        refused=refused,
+    )
 
 
 def _counts(refused: Counter[str]) -> str:

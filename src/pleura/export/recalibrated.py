@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pleura.errors import ModelError, OutputError
 from pleura.evaluation.site_calibration import SiteCalibration
+from pleura.export.mirror import lowest_logit
 from pleura.inference import Manifest, Predictor
 from pleura.inference.manifest import MANIFEST_NAME, Estimate, sha256_of
 from pleura.inference.selftest import measure
@@ -110,6 +111,7 @@ def _manifest(base: Path, version: str, site: SiteCalibration, fingerprint: str)
     return old.model_copy(
         update={
             "version": version,
+            "mirror_from": _mirror_from(old, site),
             "calibration": site.calibration,
             "operating_points": site.operating_points,
             "default_operating_point": default if default in names else _DEFAULT_POINT,
@@ -118,6 +120,14 @@ def _manifest(base: Path, version: str, site: SiteCalibration, fingerprint: str)
             "performance_cohort": said,
         }
     )
+
+
+def _mirror_from(old: Manifest, site: SiteCalibration) -> float | None:
+    """Where the mirror image is judged, as far below the site's lowest point as it was before."""
+    if old.mirror_from is None:
+        return None
+    before = lowest_logit(old.calibration, old.operating_points)
+    return old.mirror_from + lowest_logit(site.calibration, site.operating_points) - before
 
 
 def _still_true(performance: dict[str, Estimate], site: SiteCalibration) -> dict[str, Estimate]:

@@ -24,6 +24,7 @@ from pleura.export.held_out import (
     judge_held_out,
     parity_images,
 )
+from pleura.export.mirror import mirror_from
 from pleura.export.onnx_file import save, store_half, to_onnx
 from pleura.export.parity import OnnxStages, Parity, measure_parity
 from pleura.export.stages import EMBEDDING, IMAGE, LOGIT, MASK_LOGITS, cut
@@ -81,7 +82,8 @@ class ExportOptions:
         description: one line for `pleura models list`; network and size by default.
         checkpoint: `best` or `last`.
         prevalence: that the probability is calibrated for.
-        flip_average: judge each radiograph and its mirror image, and average.
+        flip_average: judge each radiograph and its mirror image, and average; a clear negative
+            alone, see `pleura.export.mirror`.
         mask_evidence: share of the image-level logit that comes from the mask (see
             `pleura.models.joint.JointNetwork`); None for what the run was trained with.
         depth: node of a Nested U-Net's first row that the mask is taken from, all behind it being
@@ -245,11 +247,13 @@ def _tune(judged: Judged, config: TrainingConfig, options: ExportOptions) -> dic
         judged.logits, labels, judged.groups, options.prevalence, cohort=cohort
     )
     probabilities = [calibrated_probability(float(logit), calibration) for logit in judged.logits]
+    points = choose_operating_points(probabilities, labels, groups=judged.groups, cohort=cohort)
     return {
-        "calibration": calibration,
-        "operating_points": choose_operating_points(
-            probabilities, labels, groups=judged.groups, cohort=cohort
+        "mirror_from": (
+            mirror_from(judged.views, calibration, points) if options.flip_average else None
         ),
+        "calibration": calibration,
+        "operating_points": points,
         "default_operating_point": "balanced",
         "mask": choice.rule,
         "performance": {

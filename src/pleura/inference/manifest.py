@@ -177,6 +177,10 @@ class Manifest(_Frozen):
     With `always_segment` the segmenter is run below the operating point, too: where it costs next
     to nothing after the classifier, a mask that contradicts the finding is noticed for free.
 
+    With `flip_average` each radiograph and its mirror image are judged, and averaged; with
+    `mirror_from` only where the image alone gives this logit or more, because a clear negative
+    stays one (see `pleura.export.mirror`).
+
     A segmenter of another network than the classifier's has `segmenter_preprocessing`, takes
     `image` alone, prepared in that way, and never sees the classifier's features.
 
@@ -192,6 +196,7 @@ class Manifest(_Frozen):
     classifier: Component
     segmenter: Component
     flip_average: bool = False
+    mirror_from: FiniteFloat | None = None
     always_segment: bool = False
     gate: GateSpec | None = None
     familiarity: FamiliaritySpec | None = None
@@ -214,6 +219,8 @@ class Manifest(_Frozen):
             raise ValueError("operating points must have distinct names")
         if self.default_operating_point not in names:
             raise ValueError(f"default_operating_point must be one of {names}")
+        if self.mirror_from is not None and not self.flip_average:
+            raise ValueError("mirror_from belongs to a model with flip_average")
         return self
 
     @property

@@ -55,11 +55,11 @@ class Prediction:
         radiograph: what was judged.
         probability: calibrated probability of pneumothorax, in [0, 1].
         uncertainty: how far the model's views of the image disagree: the population standard
-            deviation of their calibrated probabilities, in [0, 0.5]; None when the model judges a
-            single view. The views are the image and its mirror image, so with two views this is
-            half the distance between their probabilities. It is not a confidence interval, and
-            it cannot know an image that is unlike all that was trained on: the views may agree
-            and both be wrong.
+            deviation of their calibrated probabilities, in [0, 0.5]; None when a single view was
+            judged, as of a clear negative. The views are the image and its mirror image, so
+            with two views this is half the distance between their probabilities. It is not a
+            confidence interval, and it cannot know an image that is unlike all that was trained on:
+            the views may agree and both be wrong.
         operating_point: the named point whose threshold decides `present`.
         mask: bool, (rows, columns) of the file; empty when not `present`.
         probability_map: float32 in [0, 1], (rows, columns) of the file: the segmentation network's

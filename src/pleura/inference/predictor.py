@@ -184,22 +184,25 @@ class Predictor:
         self,
         raw: RawPrediction,
         *,
-        operating_point: str | None = None,
+        operating_point: str | OperatingPoint | None = None,
         mask_rule: MaskRule | None = None,
     ) -> Prediction:
         """Make a decision from what the networks said; cheap, so that points can be compared.
 
         Args:
             raw: from `predict_raw`.
-            operating_point: name of the point that decides; None for the predictor's own.
+            operating_point: name of the point that decides, or a point that is not the model's;
+                None for the predictor's own.
             mask_rule: None for the manifest's.
 
         Raises:
             ModelError: there is no such operating point.
             ValueError: the finding is present at this point, but the segmenter was not run.
         """
-        point = self._point(operating_point)
-        return self._decide(raw, point, self.manifest.mask if mask_rule is None else mask_rule)
+        if not isinstance(operating_point, OperatingPoint):
+            operating_point = self._point(operating_point)
+        rule = self.manifest.mask if mask_rule is None else mask_rule
+        return self._decide(raw, operating_point, rule)
 
     def _predict_many(
         self,
@@ -265,6 +268,7 @@ class Predictor:
             letterbox=letterbox,
             embedding=classified.embedding,
             logit=classified.logit,
+            view_logits=classified.view_logits,
             probability=probability,
             uncertainty=uncertainty,
             network_map=network_map,

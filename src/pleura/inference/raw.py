@@ -21,6 +21,7 @@ class RawPrediction:
         letterbox: the way from the segmenter's square back to the file's grid.
         logit: the classifier's number before calibration (mean over the views).
         probability: calibrated, in [0, 1].
+        view_logits: the image's own logit, then its mirror image's where it was judged.
         uncertainty: as in `Prediction`.
         network_map: the segmenter's probability of air, float32 in [0, 1], (h, w) on the network's
             own grid; None when it was not run.
@@ -32,6 +33,7 @@ class RawPrediction:
     letterbox: Letterbox
     embedding: NDArray[np.float32] | None
     logit: float
+    view_logits: tuple[float, ...]
     probability: float
     uncertainty: float | None
     network_map: NDArray[np.float32] | None

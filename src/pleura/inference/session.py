@@ -31,10 +31,11 @@ class Classified:
 
     Attributes:
         logit: before calibration; the mean of `view_logits`.
-        view_logits: one for each view: the image, then its mirror image when the model averages
-            flips.
-        tensors: `image` (n, 1, size, size) and the features that the segmenter asks for, by name.
-        embedding: (d,) the deepest features, averaged over places and views; None without any.
+        view_logits: one for each view: the image, then its mirror image where it was judged.
+        tensors: `image` (n, 1, size, size) and the features that the segmenter asks for, by name;
+            n is the number of views.
+        embedding: (d,) the deepest features of the image itself, averaged over the places; None
+            without any.
     """
 
     logit: float
@@ -63,6 +64,7 @@ class TwoStageSession:
         self._size = manifest.preprocessing.size
         self._apart = manifest.segmenter_preprocessing
         self.flip_average = manifest.flip_average
+        self._mirror_from = manifest.mirror_from
         self._classifier, self._segmenter = (
             open_network(folder / part.file, part.sha256, self.threads)
             for part in (manifest.classifier, manifest.segmenter)
@@ -86,16 +88,17 @@ class TwoStageSession:
         Raises:
             ModelError: the logit is not a finite number.
         """
-        batch = self._views(image)
-        wanted = [LOGIT, *self._features, *self._embedding]
-        outputs = self._classifier.run(wanted, {IMAGE: batch})
-        logit = float(np.mean(outputs[0], dtype=np.float64))
-        if not np.isfinite(logit):
-            raise ModelError("The classifier gave no finite number.")
-        features = dict(zip(self._features, outputs[1:], strict=False))
-        views = tuple(float(view) for view in outputs[0].ravel())
-        embedding = outputs[-1].mean(axis=0) if self._embedding else None
-        return Classified(logit, views, {IMAGE: batch, **features}, embedding)
+        if self._mirror_from is None:
+            together = self._run(self._views(image))
+        else:
+            together = self._run(image)
+            if together[LOGIT].item() >= self._mirror_from:
+                mirrored = self._run(np.ascontiguousarray(image[..., ::-1]))
+                both = {name: (together[name], mirrored[name]) for name in together}
+                together = {name: np.concatenate(views) for name, views in both.items()}
+        logits = tuple(float(logit) for logit in together.pop(LOGIT).ravel())
+        embedding = together.pop(EMBEDDING)[0] if self._embedding else None
+        return Classified(float(np.mean(logits)), logits, together, embedding)
 
     def segment(
         self, classified: Classified, image: NDArray[np.float32] | None = None
@@ -120,9 +123,17 @@ class TwoStageSession:
         probability = sigmoid(mask_logits[:, 0])
         if not np.isfinite(probability).all():
             raise ModelError("The segmenter gave values that are not finite numbers.")
-        if not self.flip_average:
+        if len(probability) == 1:
             return np.asarray(probability[0], dtype=np.float32)
         return np.asarray((probability[0] + probability[1][:, ::-1]) * 0.5, dtype=np.float32)
+
+    def _run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """What the classifier gives for these views, by name, and the views themselves."""
+        wanted = [LOGIT, *self._features, *self._embedding]
+        outputs = dict(zip(wanted, self._classifier.run(wanted, {IMAGE: images}), strict=True))
+        if not np.isfinite(outputs[LOGIT]).all():
+            raise ModelError("The classifier gave no finite number.")
+        return {**outputs, IMAGE: images}
 
     def _views(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The image, and its mirror image when the model averages flips."""
@@ -157,7 +168,7 @@ class TwoStageSession:
 
     def _check_image(self, file: str, node: Any, size: int) -> None:
         """Hold type and the fixed dimensions of `image` against (n, 1, size, size) float32."""
-        views = 2 if self.flip_average else 1
+        views = 2 if self.flip_average and self._mirror_from is None else 1
         expected = (views, 1, size, size)
         shape = list(node.shape)
         fits = len(shape) == 4 and all(

@@ -79,7 +79,7 @@ class ModelRecord(_Record):
 
 
 class PredictionRecord(_Record):
-    """A radiograph that was judged; `uncertainty` is null where the model judges a single view."""
+    """A radiograph that was judged; `uncertainty` is null where a single view was judged."""
 
     schema_: Literal["pleura.prediction/1"] = Field(SCHEMA, alias="schema")
     input: str
