@@ -74,9 +74,27 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
         ),
         "serve",
     ),
+    "app": (
+        frozenset(
+            {
+                "data",
+                "errors",
+                "evaluation",
+                "inference",
+                "io",
+                "masks",
+                "outputs",
+                "phantom",
+                "quality",
+                "radiograph",
+            }
+        ),
+        "app",
+    ),
     "cli": (
         frozenset(
             {
+                "app",
                 "data",
                 "errors",
                 "evaluation",
@@ -177,7 +195,7 @@ def _packages() -> dict[str, frozenset[str]]:
 
     base = modules(project["dependencies"])
     extras = project["optional-dependencies"]
-    return {"base": base} | {name: base | modules(extras[name]) for name in ("train", "serve")}
+    return {"base": base} | {name: base | modules(extras[name]) for name in ("train", "serve", "app")}
 
 
 FILES = files_by_room()

@@ -38,6 +38,7 @@ COMMANDS = {
         "calibrate", "calibrate", "Fit probability and thresholds to a site's own images."
     ),
     "export": _Command("export", "export", "Turn a training run into a model folder."),
+    "app": _Command("app", "app", "Show films and findings to readers, in a browser."),
     "serve": _Command("serve", "serve", "Answer programs: the REST API."),
     "node": _Command("node", "node", "Take images from a PACS or a modality: the DICOM listener."),
     "worker": _Command("worker", "worker", "Judge what was received, and deliver the results."),
@@ -85,6 +86,7 @@ EXTRAS = {
             "uvicorn",
         }
     ),
+    "app": frozenset({"httpx", "reportlab", "streamlit"}),
 }
 
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from pleura.io.archives import SUFFIXES as ARCHIVE_SUFFIXES
-from pleura.io.discover import Input, discover
+from pleura.io.archives import is_archive
+from pleura.io.discover import Input, discover, members
 from pleura.io.limits import Limits
 from pleura.io.read import read_radiograph
 
@@ -17,6 +18,8 @@ __all__ = [
     "Limits",
     "VoiChoice",
     "discover",
+    "is_archive",
+    "members",
     "read_radiograph",
     "render_pixels",
 ]

@@ -1,5 +1,6 @@
 """Members of zip and tar archives, each read when it is asked for and never beyond the limits."""
 
+import io
 import struct
 import tarfile
 import threading
@@ -7,6 +8,7 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -24,6 +26,12 @@ from pleura.io.tarball import Tar
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
+_TAIL_BYTES = 1 << 17
+"""End of a zip archive: the record that leads to the directory, behind it a comment of 64 KB."""
+_ENTRY_BYTES = 512
+"""Of one member in the directory: 46, its name, and what systems add (APPNOTE 4.3.12)."""
+_MAX_DIRECTORY_BYTES = 1 << 25
+
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -39,10 +47,10 @@ _DAMAGE = (
 )
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive by its content."""
+def is_archive(source: Path | bytes) -> bool:
+    """Whether a file, or what it holds, is a zip or tar archive by its content."""
     try:
-        with path.open("rb") as stream:
+        with _opened(source) as stream:
             head = stream.read(512)
     except OSError:
         return False
@@ -51,7 +59,7 @@ def is_archive(path: Path) -> bool:
     if not head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
         return False
     try:
-        Tar(path).close()
+        Tar(source).close()
     except TooLargeError:
         return True
     except _DAMAGE:
@@ -60,19 +68,26 @@ def is_archive(path: Path) -> bool:
 
 
 class Archive:
-    """An archive on disk; opened at the first reading, shared by the inputs of its members.
+    """An archive; opened at the first reading, shared by the inputs of its members.
 
     An archive can be pickled: the copy opens the file anew.
+
+    Args:
+        path: of the file, or what it is called.
+        limits: bounds on what is read.
+        content: of an archive in memory; None for one on disk.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, content: bytes | None = None) -> None:
         self.path = path
         self.limits = limits
+        self._source = path if content is None else content
         self._lock = threading.Lock()
         self._handle: zipfile.ZipFile | tarfile.TarFile | None = None
 
-    def __reduce__(self) -> tuple[type["Archive"], tuple[Path, Limits]]:
-        return type(self), (self.path, self.limits)
+    def __reduce__(self) -> tuple[type["Archive"], tuple[Path, Limits, bytes | None]]:
+        content = self._source if isinstance(self._source, bytes) else None
+        return type(self), (self.path, self.limits, content)
 
     def members(self) -> Iterator[zipfile.ZipInfo | tarfile.TarInfo]:
         """Members that are no folders, in the order of the archive.
@@ -165,7 +180,7 @@ class Archive:
     def _open(self) -> zipfile.ZipFile | tarfile.TarFile:
         if self._handle is None:
             try:
-                with self.path.open("rb") as stream:
+                with _opened(self._source) as stream:
                     head = stream.read(4)
             except OSError as error:
                 raise NotFoundError(
@@ -173,12 +188,64 @@ class Archive:
                 ) from None
             handle: Any
             if head[:2] == b"PK" or self.path.name.lower().endswith(".zip"):
-                handle = zipfile.ZipFile(self.path)
+                handle = _zip(self._source, self.limits)
             else:
-                handle = Tar(self.path)
+                handle = Tar(self._source)
             weakref.finalize(self, handle.close)
             self._handle = handle
         return self._handle
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    return BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+class _Reader(io.BufferedReader):
+    """A file of which at most `room` bytes are read at once; None for no bound."""
+
+    room: int | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes, or the rest.
+
+        Raises:
+            TooLargeError: these are more than `room`.
+        """
+        if self.room is not None:
+            here = self.tell()
+            rest = self.seek(0, io.SEEK_END) - here
+            self.seek(here)
+            wanted = rest if size is None or size < 0 else min(size, rest)
+            if wanted > self.room:
+                raise TooLargeError("The archive's directory is too large.")
+        return super().read(size)
+
+
+def _zip(source: Path | bytes, limits: Limits) -> zipfile.ZipFile:
+    """A zip archive, whose directory `zipfile` reads into memory whole, with all its entries.
+
+    Raises:
+        TooLargeError: the directory has room for many more than `limits.max_members` members.
+    """
+    raw = BytesIO(source) if isinstance(source, bytes) else io.FileIO(source)
+    reader = _Reader(cast(io.RawIOBase, raw))
+    reader.room = _TAIL_BYTES + min(limits.max_members * _ENTRY_BYTES, _MAX_DIRECTORY_BYTES)
+    try:
+        archive = _ZipFile(cast(Any, reader))
+    except BaseException:
+        reader.close()
+        raise
+    reader.room = None
+    return archive
+
+
+class _ZipFile(zipfile.ZipFile):
+    def close(self) -> None:
+        """Close the archive, and the file, which `zipfile` leaves to those who have opened it."""
+        reader = self.fp
+        super().close()
+        if reader is not None:
+            reader.close()
 
 
 def _damaged(error: Exception) -> TruncatedError:

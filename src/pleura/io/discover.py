@@ -86,6 +86,17 @@ def discover(
             yield from walk.under(path, named=True, walked=set())
 
 
+def members(name: str, content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[Input]:
+    """The inputs that an archive in memory holds, lazily; nothing touches a disk.
+
+    Args:
+        name: what the archive is called.
+        content: its bytes; see `is_archive`.
+        limits: bounds on what is read.
+    """
+    yield from _members(name, Archive(Path(name), limits, content))
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -151,14 +162,7 @@ class _Walk:
                 yield from self.under(folder / name, named=False, walked=walked)
 
     def _in_archive(self, path: Path) -> Iterator[Input]:
-        archive = Archive(path, self.limits)
-        try:
-            for member in archive.members():
-                name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
-                if not any(_is_litter(part) for part in PurePosixPath(name).parts):
-                    yield Input(f"{path}#{name}", path, self.limits, archive, member)
-        except PleuraError as error:
-            yield Input(str(path), path, self.limits, _error=error)
+        yield from _members(str(path), Archive(path, self.limits))
 
     def _is_left_out(self, path: Path) -> bool:
         if not self.left_out:
@@ -168,6 +172,17 @@ class _Walk:
 
     def _refused(self, name: str, path: Path, message: str) -> Input:
         return Input(name, path, self.limits, _error=NotFoundError(message))
+
+
+def _members(called: str, archive: Archive) -> Iterator[Input]:
+    path, limits = archive.path, archive.limits
+    try:
+        for member in archive.members():
+            name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
+            if not any(_is_litter(part) for part in PurePosixPath(name).parts):
+                yield Input(f"{called}#{name}", path, limits, archive, member)
+    except PleuraError as error:
+        yield Input(called, path, limits, _error=error)
 
 
 def _is_folder(path: Path) -> bool:

@@ -8,6 +8,7 @@ import bz2
 import gzip
 import lzma
 import tarfile
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -25,8 +26,8 @@ class Tar(tarfile.TarFile):
         OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error: damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._reader = _Reader(_unpacked(path))
+    def __init__(self, source: Path | bytes) -> None:
+        self._reader = _Reader(_unpacked(source))
         try:
             super().__init__(fileobj=cast(Any, self._reader))
         except BaseException:
@@ -68,14 +69,16 @@ class _Reader:
         return self._stream.read(size)
 
 
-def _unpacked(path: Path) -> IO[bytes]:
+def _unpacked(source: Path | bytes) -> IO[bytes]:
     """The bytes under the compression that the content shows."""
-    with path.open("rb") as stream:
+    stream: IO[bytes] = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with stream:
         head = stream.read(6)
+    packed: Any = BytesIO(source) if isinstance(source, bytes) else source
     if head.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.open(path))
+        return cast(IO[bytes], gzip.open(packed))
     if head.startswith(b"BZh"):
-        return bz2.open(path)
+        return bz2.open(packed)
     if head == b"\xfd7zXZ\x00":
-        return lzma.open(path)
-    return path.open("rb")
+        return lzma.open(packed)
+    return packed if isinstance(source, bytes) else source.open("rb")

@@ -1,8 +1,8 @@
 """Images and results on disk: written whole or not at all, and safe before they are spoken of.
 
-    inputs/AB/SHA256         the image as it was received
-    results/AB/JOB.ATTEMPT/  what came of one try
-    spool/                   what is still arriving; emptied of what is left over
+    inputs/AB/SHA256      the image as it was received
+    results/AB/JOB.TRY/   what came of one try
+    spool/                what is still arriving, and what is about to be removed
 
 Names are hashes and random numbers: nothing that a sender chose becomes a path.
 """
@@ -11,13 +11,14 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from pleura.service.errors import BusyError, CorruptInputError
+from pleura.service.errors import BusyError, CorruptInputError, MissingInputError
 
-_CHUNK = 1 << 20
+_ASIDE = ".removed"
 
 
 class FileStore:
@@ -35,6 +36,8 @@ class FileStore:
         self.spool = folder / "spool"
         for made in (self._inputs, self._results, self.spool):
             made.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder)
+        self._durable: set[Path] = set()
 
     def check_space(self, coming: int = 0) -> None:
         """Whether there is room for so many bytes more.
@@ -42,9 +45,17 @@ class FileStore:
         Raises:
             BusyError: there is not.
         """
-        free = shutil.disk_usage(self.folder).free
+        free = self.free_bytes()
         if free - coming < self._reserve or free <= coming:
             raise BusyError("The disk is nearly full.", hint="Free space, or add some.")
+
+    def room_for_results(self) -> bool:
+        """Whether jobs may go on: they may use half of the space that is held back from senders."""
+        return self.free_bytes() > self._reserve // 2
+
+    def free_bytes(self) -> int:
+        """Free space on the disk of the folder."""
+        return shutil.disk_usage(self.folder).free
 
     def spooled(self) -> "SpooledFile":
         """A new file that something arrives in."""
@@ -61,7 +72,7 @@ class FileStore:
         """
         sha256, size = spooled.close()
         target = self.input_path(sha256)
-        _make_durable(target.parent)
+        self._make_durable(target.parent)
         spooled.path.replace(target)
         sync_folder(target.parent)
         return sha256, size
@@ -74,14 +85,15 @@ class FileStore:
         """Where the image of this hash lies, after a look at whether it still has it.
 
         Raises:
-            CorruptInputError: it is missing or is not what was received.
+            MissingInputError: it is not there.
+            CorruptInputError: it is not what was received.
         """
         path = self.input_path(sha256)
         try:
             with path.open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except FileNotFoundError as error:
-            raise CorruptInputError("The stored image is missing.") from error
+            raise MissingInputError("The stored image is missing.") from error
         if found != sha256:
             raise CorruptInputError("The stored image is not the one that was received.")
         return path
@@ -90,48 +102,86 @@ class FileStore:
         """Write the results of one try; they are on the disk when this returns.
 
         Args:
-            name: of the folder; see `results_path`.
+            name: of a folder that does not exist yet; see `results_path`.
             files: bytes by file name.
 
         Returns:
             Their size in bytes.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: they cannot be written; nothing is left of them.
         """
         folder = self.results_path(name)
-        _make_durable(folder.parent)
-        if folder.exists():
-            shutil.rmtree(folder)
+        self._make_durable(folder.parent)
         folder.mkdir()
-        for file_name, content in files.items():
-            with (folder / file_name).open("xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-        sync_folder(folder)
-        sync_folder(folder.parent)
+        try:
+            for file_name, content in files.items():
+                with (folder / file_name).open("xb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            sync_folder(folder)
+            sync_folder(folder.parent)
+        except OSError:
+            self.remove_results(name)
+            raise
         return sum(len(content) for content in files.values())
 
     def results_path(self, name: str) -> Path:
         """Where the results of this name lie."""
         return self._results / name[:2] / name
 
-    def remove_input(self, sha256: str) -> None:
-        """Remove an image, if it is there."""
-        self.input_path(sha256).unlink(missing_ok=True)
-
     def remove_results(self, name: str) -> None:
         """Remove a folder of results, if it is there."""
         shutil.rmtree(self.results_path(name), ignore_errors=True)
 
-    def stored_inputs(self) -> Iterable[Path]:
-        """Every image on disk, in no order."""
-        return self._inputs.glob("??/*")
+    def set_aside(self, sha256: str) -> Path | None:
+        """First step of removing an image: no job finds it any more; see `removal`.
 
-    def stored_results(self) -> Iterable[Path]:
-        """Every folder of results on disk, in no order."""
-        return self._results.glob("??/*")
+        Returns:
+            Where it lies now, a name that nobody else uses; None if it was not there.
+        """
+        aside = self.spool / f"{sha256}.{secrets.token_hex(8)}{_ASIDE}"
+        try:
+            self.input_path(sha256).replace(aside)
+        except FileNotFoundError:
+            return None
+        return aside
+
+    def put_back(self, aside: Path) -> None:
+        """Undo `set_aside`; a copy that was written since then stays."""
+        target = self.input_path(aside.name.partition(".")[0])
+        if target.exists():
+            aside.unlink(missing_ok=True)
+            return
+        with suppress(FileNotFoundError):
+            aside.replace(target)
+
+    def all_aside(self) -> list[tuple[Path, str]]:
+        """Images whose removal was begun and not brought to its end, and their hashes."""
+        return [(path, path.name.partition(".")[0]) for path in self.spool.glob(f"*{_ASIDE}")]
+
+    def left_over(self) -> Iterator[Path]:
+        """Files of the spool that something arrived in, or is arriving in."""
+        return (path for path in self.spool.iterdir() if path.suffix != _ASIDE)
+
+    def stored_inputs(self, prefix: str) -> Iterator[Path]:
+        """Images on disk whose hash begins with these two digits, in no order."""
+        return self._inputs.glob(f"{prefix}/*")
+
+    def stored_results(self, prefix: str) -> Iterator[Path]:
+        """Folders of results on disk whose job's id begins with these two digits, in no order."""
+        return self._results.glob(f"{prefix}/*")
+
+    def _make_durable(self, branch: Path) -> None:
+        """Make a folder, on the disk before anything lies in it.
+
+        That it exists says little: another process may have made it a moment ago.
+        """
+        if branch not in self._durable:
+            branch.mkdir(exist_ok=True)
+            sync_folder(branch.parent)
+            self._durable.add(branch)
 
 
 class SpooledFile:
@@ -164,8 +214,11 @@ class SpooledFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
-        self.path.unlink(missing_ok=True)
+        try:
+            with suppress(OSError):  # the rest does not fit on a full disk, and is not wanted
+                self._stream.close()
+        finally:
+            self.path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -177,9 +230,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _make_durable(folder: Path) -> None:
-    if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)

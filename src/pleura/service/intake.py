@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 
+from pleura.service.errors import BusyError
 from pleura.service.files import FileStore, SpooledFile
+from pleura.service.removal import remove_input
 from pleura.service.store import Job, JobStore, Received, Recipe
+
+_UID_LENGTH = 64  # PS3.5 6.2
+_NAME_LENGTH = 1024
 
 
 class Intake:
@@ -56,8 +61,34 @@ class Intake:
 
         Raises:
             BusyError: too many jobs wait; nothing was taken.
+            StoreUnavailableError: the database cannot be reached; nothing may be acknowledged.
             OSError: the disk took it not; nothing was taken.
         """
         sha256, size = self.files.take(spooled)
-        received = Received(sha256, size, name, source, sop_instance_uid, study_instance_uid)
-        return self.jobs.submit(received, self.recipe, self.destinations)
+        received = Received(
+            sha256,
+            size,
+            _storable(name)[:_NAME_LENGTH],
+            source,
+            _uid(sop_instance_uid),
+            _uid(study_instance_uid),
+        )
+        try:
+            job = self.jobs.submit(received, self.recipe, self.destinations)
+        except BusyError:
+            remove_input(self.files, self.jobs, sha256)
+            raise
+        if not self.files.input_path(sha256).exists():
+            raise BusyError("The same image was being removed at the same moment.")
+        return job
+
+
+def _storable(text: str) -> str:
+    """Without what a database cannot hold: null characters and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _uid(text: str) -> str:
+    """A UID as it may be searched for; none where it is longer than UIDs are."""
+    uid = _storable(text)
+    return uid if len(uid) <= _UID_LENGTH else ""

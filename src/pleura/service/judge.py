@@ -1,11 +1,12 @@
 """Doing one job: image in, results on the disk, outcome in the store."""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
 
-from pleura.errors import NoDicomSourceError, PleuraError
+from pleura.errors import NoDicomSourceError, NotFoundError, PleuraError
 from pleura.inference import Prediction, Predictor, Refusal, Status
 from pleura.inference.source import refusal_for
 from pleura.io import Input
@@ -17,13 +18,15 @@ from pleura.outputs import (
     encode_png,
     json_line,
 )
-from pleura.service.errors import LeaseLostError
+from pleura.service.errors import LeaseLostError, MissingInputError, StoreUnavailableError
 from pleura.service.files import FileStore
 from pleura.service.settings.work import WorkerSettings
 from pleura.service.store import Failure, Job, JobStore, Outcome, Recipe
+from pleura.service.store.clock import utc_now
 
 RESULT_NAME = "prediction.json"
 OVERLAY_NAME = "overlay.png"
+_RETRY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +72,9 @@ class Judge:
         try:
             self._do(job)
         except LeaseLostError:
-            _log.warning("job %s: taken over by another worker", job.id)
+            # Results that do not count are swept later. They may count, though: when the database
+            # went away in the middle of `finish`, the second call finds the job finished.
+            _log.warning("job %s: no longer this worker's", job.id)
         return job
 
     def _do(self, job: Job) -> None:
@@ -80,13 +85,22 @@ class Judge:
             refusal = refusal_for(job.id, error)
             _log.error("job %s: failed, %s", job.id, refusal.code)
             failure = Failure(refusal.code, refusal.message, refusal.hint)
-            # A typed error says the same the next time; a full disk or a lost database may not.
-            self._jobs.fail(job, failure, final=isinstance(error, PleuraError))
+            self._jobs.fail(job, failure, final=_is_final(error))
             return
-        self._jobs.finish(job, outcome)
+        self._finish(job, outcome)
         code = "ok" if outcome.failure is None else outcome.failure.code
         elapsed_ms = (time.perf_counter() - started) * 1000
         _log.info("job %s: %s in %.0f ms", job.id, code, elapsed_ms)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        """Write what came of it; a database that is away is waited for while the lease lasts."""
+        while True:
+            try:
+                return self._jobs.finish(job, outcome)
+            except StoreUnavailableError:
+                if job.lease_until is None or utc_now() >= job.lease_until:
+                    raise
+                time.sleep(_RETRY_SECONDS)
 
     def _outcome(self, job: Job) -> Outcome:
         path = self._files.checked_input(job.received.sha256)
@@ -94,6 +108,8 @@ class Judge:
         try:
             # The sender's name for the image stays out of results, which go to others.
             result = self._predictor.predict(Input(job.id, path))
+        except NotFoundError as error:  # it was there a moment ago
+            raise MissingInputError("The stored image cannot be read.") from error
         except PleuraError as error:
             result = refusal_for(job.id, error)
             if result.status is Status.FAILED:
@@ -110,7 +126,8 @@ class Judge:
         if "png" in self._settings.formats:
             files[OVERLAY_NAME] = encode_png(draw_overlay(prediction))
         files |= self._dicom(job, prediction)
-        name = f"{job.id}.{job.attempts}"
+        # Random, because one that is believed dead may be writing still.
+        name = f"{job.id}.{secrets.token_hex(4)}"
         size = self._files.write_results(name, files)
         return Outcome(
             record=record,
@@ -131,3 +148,11 @@ class Judge:
             _log.info("job %s: no DICOM objects, %s", job.id, error.code)
             return {}
         return {f"{kind}.dcm": content for kind, content in made.items()}
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether trying again cannot help: a typed error says the same the next time.
+
+    A full disk may not, and an image that is missing may be put back: see `removal`.
+    """
+    return isinstance(error, PleuraError) and not isinstance(error, MissingInputError)

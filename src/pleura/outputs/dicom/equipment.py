@@ -13,10 +13,9 @@ from pleura.inference.prediction import ModelReference, Prediction
 from pleura.io.origin import EQUIPMENT_TAGS
 from pleura.outputs.dicom.elements import Encoded, encode_all, sequence
 from pleura.outputs.dicom.identity import encodings_of
+from pleura.outputs.dicom.marks import MANUFACTURER, MODEL_NAME
 from pleura.outputs.pictures import DISCLAIMER
 
-MANUFACTURER = "Pleura"
-MODEL_NAME = "Pleura pneumothorax detection"
 LONG_STRING = 64
 """Characters of an LO (PS3.5 6.2)."""
 _CONTRIBUTING_EQUIPMENT = 0x0018A001

@@ -12,18 +12,14 @@ from pydicom.uid import UID
 from pleura import __version__
 from pleura.inference.prediction import Prediction
 from pleura.outputs.dicom.equipment import (
-    MANUFACTURER,
-    MODEL_NAME,
     contributing_equipment,
     serial_number,
     software_versions,
 )
 from pleura.outputs.dicom.identity import put_identity
+from pleura.outputs.dicom.marks import IMPLEMENTATION_UID, MANUFACTURER, MODEL_NAME
 from pleura.outputs.dicom.source import Source
 from pleura.outputs.dicom.uids import ObjectUids
-
-IMPLEMENTATION_UID = "2.25.271850416629306571803452208613440128733"
-"""Says that Pleura wrote the file (PS3.10 7.1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ from pleura.outputs.dicom.codes import (
     SQUARE_MILLIMETER,
     THRESHOLD,
 )
-from pleura.outputs.dicom.equipment import MANUFACTURER, algorithm_parameters, ascii_text
+from pleura.outputs.dicom.equipment import algorithm_parameters, ascii_text
+from pleura.outputs.dicom.marks import MANUFACTURER
 from pleura.outputs.dicom.outline import outlines_of
 from pleura.outputs.dicom.source import Source
 from pleura.outputs.dicom.uids import ObjectUids, uid_of

@@ -17,8 +17,8 @@ from pydicom.valuerep import DA, DS, TM
 from pleura.inference.prediction import Prediction
 from pleura.io.elements import Header
 from pleura.outputs.dicom.codes import coded
-from pleura.outputs.dicom.equipment import MANUFACTURER
 from pleura.outputs.dicom.finish import Plan, finish
+from pleura.outputs.dicom.marks import MANUFACTURER
 from pleura.outputs.dicom.options import Kind
 from pleura.outputs.dicom.source import Source
 from pleura.outputs.dicom.uids import object_uids

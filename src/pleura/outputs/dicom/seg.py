@@ -24,13 +24,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pleura.inference.prediction import Prediction
 from pleura.outputs.dicom.codes import CATEGORY, PNEUMOTHORAX
 from pleura.outputs.dicom.equipment import (
-    MANUFACTURER,
-    MODEL_NAME,
     algorithm_of,
     model_version,
     serial_number,
 )
 from pleura.outputs.dicom.finish import Plan, finish
+from pleura.outputs.dicom.marks import MANUFACTURER, MODEL_NAME
 from pleura.outputs.dicom.options import DicomOptions, Kind
 from pleura.outputs.dicom.source import Source
 from pleura.outputs.dicom.uids import ObjectUids, object_uids

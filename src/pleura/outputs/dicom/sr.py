@@ -24,14 +24,13 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 from pleura.inference.prediction import Prediction
 from pleura.outputs.dicom.codes import COMMENT, QUALITATIVE_EVALUATIONS, RADIOGRAPHY, coded
 from pleura.outputs.dicom.equipment import (
-    MANUFACTURER,
-    MODEL_NAME,
     ascii_text,
     model_version,
     serial_number,
 )
 from pleura.outputs.dicom.finish import Plan, finish
 from pleura.outputs.dicom.groups import measurement_groups
+from pleura.outputs.dicom.marks import MANUFACTURER, MODEL_NAME
 from pleura.outputs.dicom.options import Kind
 from pleura.outputs.dicom.source import Source
 from pleura.outputs.dicom.uids import ObjectUids, object_uids, uid_of

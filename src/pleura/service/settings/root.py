@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Self
 
+import pydantic_settings
 from pydantic import ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -86,6 +87,8 @@ def load_settings(path: Path | None = None) -> Settings:
         return Settings.model_validate(Sourced().model_dump())
     except ValidationError as error:
         raise SettingsError(_described(error)) from None
+    except pydantic_settings.SettingsError as error:  # what should be JSON is none
+        raise SettingsError(f"In the environment: {error}.") from None
 
 
 def _check_file(path: Path) -> None:
@@ -104,4 +107,8 @@ def _described(error: ValidationError) -> str:
     """The first wrong field and why, without its value, which may be a secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "settings"
-    return f"{place}: {first['msg']}."
+    message = first["msg"]
+    if first["type"] == "union_tag_invalid":  # whose message quotes the value
+        context = first.get("ctx", {})
+        message = f"{context['discriminator']} must be one of {context['expected_tags']}"
+    return f"{place}: {message}."

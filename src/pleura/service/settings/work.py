@@ -60,6 +60,18 @@ class WorkerSettings(Section):
         gt=0,
         description="Seconds between two looks for a new job when there is none.",
     )
+    stop_seconds: float = Field(
+        default=25,
+        gt=0,
+        description="Seconds in which a process that is told to stop finishes what is in hand; then"
+        " it is given back. Let what stops the service wait longer than that.",
+    )
+    memory_mib: float = Field(
+        default=2048,
+        gt=0,
+        description="Memory in MiB beyond which a process that judges ends after its job, and is"
+        " replaced.",
+    )
     formats: tuple[Literal["png", "seg", "sr", "sc"], ...] = Field(
         default=("png", "seg", "sr", "sc"), description="Results that are written beside the JSON."
     )

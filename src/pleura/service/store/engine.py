@@ -12,17 +12,29 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from pleura.service.errors import StoreError
+from pleura.service.errors import StoreError, StoreUnavailableError
 from pleura.service.settings.storage import StorageSettings
 
 SQLITE_NAME = "pleura.sqlite"
 BUSY_SECONDS = 30
 _WRITE = "pleura_write"
+_MIGRATIONS = str(Path(__file__).parent / "migrations")
 _MIGRATION_LOCK = 0x706C6575
+# A server that is gone without a word is noticed in half a minute, not in two hours.
+_POSTGRES = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 def open_engine(settings: StorageSettings) -> Engine:
@@ -33,13 +45,33 @@ def open_engine(settings: StorageSettings) -> Engine:
     """
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(_url(settings), pool_pre_ping=True, hide_parameters=True)
-        if engine.dialect.name == "sqlite":
-            _prepare_sqlite(engine)
+        engine = _engine(settings)
         upgrade(engine)
-    except (OSError, SQLAlchemyError, ArgumentError, ImportError) as error:
+    except (OSError, SQLAlchemyError, ImportError) as error:
         # The error's own text may hold the password of the URL.
         raise StoreError(f"The job store cannot be opened ({type(error).__name__}).") from error
+    return engine
+
+
+def open_as_it_is(settings: StorageSettings) -> Engine:
+    """Open an existing database to look into it: nothing is made, and no migration is run.
+
+    Raises:
+        StoreError: there is none, it cannot be opened, or it is not of this version of Pleura.
+    """
+    if settings.database_url is None and not (settings.folder / SQLITE_NAME).is_file():
+        raise StoreError("There is no job store in the data folder.")
+    try:
+        engine = _engine(settings)
+        with reading(engine) as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except (OSError, SQLAlchemyError, ImportError) as error:
+        raise StoreError(f"The job store cannot be opened ({type(error).__name__}).") from error
+    if found != ScriptDirectory(_MIGRATIONS).get_current_head():
+        raise StoreError(
+            "The job store is of another version of Pleura.",
+            hint="Use the version that runs the service.",
+        )
     return engine
 
 
@@ -50,8 +82,8 @@ def upgrade(engine: Engine) -> None:
         StoreError: the database is at a version that this Pleura does not know.
     """
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with writing(engine) as connection:
+    config.set_main_option("script_location", _MIGRATIONS)
+    with engine.connect() as connection, _without_foreign_keys(connection), _begun(connection):
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
         config.attributes["connection"] = connection
@@ -66,18 +98,68 @@ def upgrade(engine: Engine) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes."""
-    with engine.connect() as connection:
-        connection = connection.execution_options(**{_WRITE: True})
-        with connection.begin():
-            yield connection
+    """A transaction that writes.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached; nothing was written, or what was
+            written is not known to be (the connection broke during the commit).
+    """
+    with _reaching(), engine.connect() as connection, _begun(connection):
+        yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that reads one state of the database."""
-    with engine.connect() as connection, connection.begin():
+    """A transaction that reads one state of the database.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached.
+    """
+    with _reaching(), engine.connect() as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def _begun(connection: Connection) -> Iterator[None]:
+    connection.execution_options(**{_WRITE: True})
+    with connection.begin():
+        yield
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise StoreUnavailableError("The job store cannot be reached.") from error
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """SQLite alters a table by copying it: dropping the old one must not delete what refers to it.
+
+    This is set outside of transactions, or not at all.
+    """
+    driver = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite" or driver is None:
+        yield
+        return
+    driver.execute("PRAGMA foreign_keys=OFF").close()
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON").close()
+
+
+def _engine(settings: StorageSettings) -> Engine:
+    url = _url(settings)
+    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    if url.startswith("postgresql+psycopg:"):
+        options["connect_args"] = dict(_POSTGRES)
+    engine = create_engine(url, **options)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
 
 
 def _url(settings: StorageSettings) -> str:
@@ -95,10 +177,10 @@ def _prepare_sqlite(engine: Engine) -> None:
     def connected(connection: Any, _: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         for pragma in (
+            f"busy_timeout={BUSY_SECONDS * 1000}",  # first: the next one may have to wait
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            f"busy_timeout={BUSY_SECONDS * 1000}",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 

@@ -1,9 +1,8 @@
 """Jobs: taken once, claimed under a lease, finished once."""
 
-import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +11,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    case,
+    delete,
     func,
     insert,
     or_,
@@ -30,7 +29,17 @@ from pleura.service.errors import (
 )
 from pleura.service.settings.work import WorkerSettings
 from pleura.service.store.backoff import delay
+from pleura.service.store.clock import Clock, utc_now
 from pleura.service.store.engine import reading, writing
+from pleura.service.store.queries import WAITING, JobQueries
+from pleura.service.store.rows import (
+    failure_columns,
+    failure_of,
+    job_of,
+    outcome_columns,
+    received_columns,
+    recipe_columns,
+)
 from pleura.service.store.tables import deliveries, jobs
 from pleura.service.store.values import (
     DeliveryState,
@@ -42,19 +51,15 @@ from pleura.service.store.values import (
     State,
 )
 
-Clock = Callable[[], datetime]
+__all__ = ["Clock", "JobStore", "utc_now"]
 
 
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
-
-
-class JobStore:
+class JobStore(JobQueries):
     """The jobs of one database. Safe for many threads, processes and machines.
 
     Machines that share a database need clocks that agree to a few seconds: leases end by the
-    clock of the one that looks.
+    clock of the one that looks. Every method raises `StoreUnavailableError` when the database
+    cannot be reached.
 
     Args:
         engine: from `open_engine`.
@@ -70,10 +75,9 @@ class JobStore:
         queue_limit: int = 10_000,
         clock: Clock = utc_now,
     ) -> None:
-        self.engine = engine
+        super().__init__(engine, clock)
         self._settings = settings
         self._queue_limit = queue_limit
-        self._clock = clock
 
     def submit(self, received: Received, recipe: Recipe, destinations: Sequence[str] = ()) -> Job:
         """Take an image whose file is safe on disk. When this returns, the job survives anything.
@@ -105,44 +109,14 @@ class JobStore:
             owner: unique name of the worker.
             recipe: what it judges with. A job that was received for another one, before the model
                 was changed, becomes a job of this one; if the image was received for this one as
-                well, the older job is given up as `superseded`.
+                well, or again for another one, the older job is given up as `superseded`.
         """
-        with writing(self.engine) as connection:
-            now = self._clock()
-            self._give_up_orphans(connection, now)
-            self._give_up_superseded(connection, recipe, now)
-            due = or_(
-                and_(jobs.c.state == State.RECEIVED, jobs.c.next_try_at <= now),
-                and_(jobs.c.state == State.RUNNING, jobs.c.lease_until <= now),
-            )
-            row = connection.execute(
-                select(jobs)
-                .where(due)
-                .order_by(
-                    case((jobs.c.rank.is_(None), 1), else_=0),
-                    jobs.c.rank,
-                    jobs.c.received_at,
-                    jobs.c.id,
-                )
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).first()
-            if row is None:
-                return None
-            lease = now + timedelta(seconds=self._settings.lease_seconds)
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == row.id)
-                .values(
-                    state=State.RUNNING,
-                    attempts=row.attempts + 1,
-                    started_at=now,
-                    lease_owner=owner,
-                    lease_until=lease,
-                    **_recipe_columns(recipe),
-                )
-            )
-            return self._get(connection, row.id)
+        if not self._anything_due():  # looking takes no lock that others wait for
+            return None
+        try:
+            return self._claim(owner, recipe)
+        except IntegrityError:  # the image was received for this recipe at the same moment
+            return self._claim(owner, recipe)
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write what came of a claimed job, and open its deliveries, in one transaction.
@@ -152,21 +126,18 @@ class JobStore:
         """
         refused = outcome.failure is not None
         with writing(self.engine) as connection:
-            self._end(
-                connection,
-                job,
-                state=State.REFUSED if refused else State.DONE,
-                finished_at=self._clock(),
-                record=outcome.record,
-                probability=outcome.probability,
-                present=outcome.present,
-                results=outcome.results,
-                results_size=outcome.results_size,
-                timings_ms=json.dumps(dict(outcome.timings_ms)),
-                **_failure_columns(outcome.failure),
+            now = self._clock()
+            state = State.REFUSED if refused else State.DONE
+            columns = outcome_columns(outcome)
+            self._end(connection, job, state=state, finished_at=now, **columns)
+            unsent = and_(
+                deliveries.c.job_id == job.id, deliveries.c.state == DeliveryState.PENDING
             )
             if refused:  # there is nothing to deliver
-                connection.execute(deliveries.delete().where(deliveries.c.job_id == job.id))
+                connection.execute(delete(deliveries).where(unsent))
+            else:
+                due = {"state": DeliveryState.WAITING, "next_try_at": now}
+                connection.execute(update(deliveries).where(unsent).values(**due))
 
     def fail(self, job: Job, failure: Failure, *, final: bool = False) -> None:
         """Write that a claimed job could not be done; it is tried again, unless it was the last.
@@ -181,7 +152,7 @@ class JobStore:
         """
         with writing(self.engine) as connection:
             now = self._clock()
-            values: dict[str, Any] = dict(_failure_columns(failure))
+            values: dict[str, Any] = dict(failure_columns(failure))
             if final or job.attempts >= self._settings.attempts:
                 values |= {"state": State.FAILED, "finished_at": now}
             else:
@@ -197,79 +168,6 @@ class JobStore:
         """
         with writing(self.engine) as connection:
             self._end(connection, job, state=State.RECEIVED, attempts=job.attempts - 1)
-
-    def get(self, job_id: str) -> Job:
-        """One job.
-
-        Raises:
-            UnknownJobError: there is none of this id.
-        """
-        with reading(self.engine) as connection:
-            return self._get(connection, job_id)
-
-    def find(
-        self,
-        *,
-        states: Iterable[State] = (),
-        source: str | None = None,
-        study_instance_uid: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> list[Job]:
-        """Jobs, the newest first.
-
-        Args:
-            states: only these; none for all.
-            source: only from this sender.
-            study_instance_uid: only of this study.
-            after: id of the last job of the page before.
-            limit: of the page.
-
-        Raises:
-            UnknownJobError: there is no job `after`.
-        """
-        query: Select[Any] = select(jobs)
-        wanted = tuple(states)
-        if wanted:
-            query = query.where(jobs.c.state.in_(wanted))
-        if source is not None:
-            query = query.where(jobs.c.source == source)
-        if study_instance_uid is not None:
-            query = query.where(jobs.c.study_instance_uid == study_instance_uid)
-        with reading(self.engine) as connection:
-            if after is not None:
-                last = self._get(connection, after)
-                query = query.where(
-                    or_(
-                        jobs.c.received_at < last.received_at,
-                        and_(jobs.c.received_at == last.received_at, jobs.c.id < last.id),
-                    )
-                )
-            query = query.order_by(jobs.c.received_at.desc(), jobs.c.id.desc()).limit(limit)
-            return [job_of(row) for row in connection.execute(query)]
-
-    def worklist(self, *, limit: int = 100, since: datetime | None = None) -> list[Job]:
-        """Done jobs as they should be looked at.
-
-        First those that a human ranked, in this order; then the positive, then the negative, each
-        the newest first. A human's rank is never lowered by the model's word.
-
-        Args:
-            limit: of the list.
-            since: only jobs received from then on.
-        """
-        query = select(jobs).where(jobs.c.state == State.DONE)
-        if since is not None:
-            query = query.where(jobs.c.received_at >= since)
-        query = query.order_by(
-            case((jobs.c.rank.is_(None), 1), else_=0),
-            jobs.c.rank,
-            case((jobs.c.present.is_(True), 0), else_=1),
-            jobs.c.received_at.desc(),
-            jobs.c.id.desc(),
-        ).limit(limit)
-        with reading(self.engine) as connection:
-            return [job_of(row) for row in connection.execute(query)]
 
     def rank(self, job_id: str, place: int | None) -> Job:
         """Set a human's place for a job on the work list and in the queue; None takes it away.
@@ -289,6 +187,7 @@ class JobStore:
             UnknownJobError: there is no such job that was given up and whose image is kept.
         """
         with writing(self.engine) as connection:
+            connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
             job = self._get(connection, job_id)
             if job.state is not State.FAILED or not job.input_kept:
                 raise UnknownJobError(
@@ -296,24 +195,6 @@ class JobStore:
                 )
             self._renew(connection, job_id)
             return self._get(connection, job_id)
-
-    def counts(self) -> dict[State, int]:
-        """Jobs by state; every state is listed."""
-        with reading(self.engine) as connection:
-            rows = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
-            found = {State(state): count for state, count in rows}
-        return {state: found.get(state, 0) for state in State}
-
-    def queue_age(self) -> timedelta:
-        """How long the longest waiting job has waited; zero when none waits."""
-        with reading(self.engine) as connection:
-            oldest = connection.execute(
-                select(jobs.c.received_at)
-                .where(jobs.c.state.in_((State.RECEIVED, State.RUNNING)))
-                .order_by(jobs.c.received_at)
-                .limit(1)
-            ).scalar_one_or_none()
-        return timedelta(0) if oldest is None else max(self._clock() - oldest, timedelta(0))
 
     def _submit(self, received: Received, recipe: Recipe, destinations: Sequence[str]) -> Job:
         with writing(self.engine) as connection:
@@ -332,14 +213,9 @@ class JobStore:
                 connection.execute(
                     insert(jobs).values(
                         id=job_id,
-                        input_sha256=received.sha256,
-                        input_size=received.size,
-                        input_name=received.name,
-                        input_kept=True,
                         source=received.source,
-                        sop_instance_uid=received.sop_instance_uid,
-                        study_instance_uid=received.study_instance_uid,
-                        **_recipe_columns(recipe),
+                        **received_columns(received),
+                        **recipe_columns(recipe),
                         state=State.RECEIVED,
                         attempts=0,
                         next_try_at=now,
@@ -350,110 +226,155 @@ class JobStore:
             else:
                 job_id = row.id
                 self._received_again(connection, job_of(row), received)
-            self._open_deliveries(connection, job_id, destinations, now)
-            return self._get(connection, job_id)
+            job = self._get(connection, job_id)
+            self._open_deliveries(connection, job, destinations, now)
+            return job
 
     def _received_again(self, connection: Connection, job: Job, received: Received) -> None:
-        kept = {
-            "input_kept": True,
-            "input_name": received.name,
-            "sop_instance_uid": received.sop_instance_uid,
-            "study_instance_uid": received.study_instance_uid,
-        }
-        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**kept))
+        columns = received_columns(received)
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**columns))
         lost = job.state is State.DONE and (job.outcome is None or job.outcome.results is None)
         if job.state is State.FAILED or lost:
             self._check_queue(connection)
             self._renew(connection, job.id)
 
     def _renew(self, connection: Connection, job_id: str) -> None:
+        now = self._clock()
         connection.execute(
             update(jobs)
             .where(jobs.c.id == job_id)
             .values(
                 state=State.RECEIVED,
                 attempts=0,
-                next_try_at=self._clock(),
+                next_try_at=now,
+                started_at=None,
                 finished_at=None,
-                **_failure_columns(None),
+                **outcome_columns(None),
             )
         )
 
     def _open_deliveries(
-        self, connection: Connection, job_id: str, destinations: Sequence[str], now: datetime
+        self, connection: Connection, job: Job, destinations: Sequence[str], now: datetime
     ) -> None:
         """One row for each destination; it is due when the job is done."""
-        known = set(
-            connection.execute(
-                select(deliveries.c.destination).where(deliveries.c.job_id == job_id)
-            ).scalars()
-        )
-        state = self._get(connection, job_id).state
+        if job.state is State.REFUSED:
+            return
+        state = DeliveryState.WAITING if job.state is State.DONE else DeliveryState.PENDING
+        opened = {"state": state, "attempts": 0, "next_try_at": now}
+        of_job = deliveries.c.job_id == job.id
+        known = set(connection.execute(select(deliveries.c.destination).where(of_job)).scalars())
         for name in dict.fromkeys(destinations):
-            if name not in known and state is not State.REFUSED:
+            if name not in known:
                 connection.execute(
-                    insert(deliveries).values(
-                        job_id=job_id,
-                        destination=name,
-                        state=DeliveryState.WAITING,
-                        attempts=0,
-                        next_try_at=now,
-                    )
+                    insert(deliveries).values(job_id=job.id, destination=name, **opened)
                 )
+        if known:  # those that were given up get another chance, too
+            given_up = and_(of_job, deliveries.c.state == DeliveryState.FAILED)
+            again = {**opened, "finished_at": None, **failure_columns(None)}
+            connection.execute(update(deliveries).where(given_up).values(**again))
 
     def _check_queue(self, connection: Connection) -> None:
         waiting = connection.execute(
-            select(func.count()).where(jobs.c.state.in_((State.RECEIVED, State.RUNNING)))
+            select(func.count()).select_from(jobs).where(jobs.c.state.in_(WAITING))
         ).scalar_one()
         if waiting >= self._queue_limit:
             raise BusyError(f"{waiting} jobs wait, which is as many as may.")
 
-    def _give_up_orphans(self, connection: Connection, now: datetime) -> None:
-        died = WorkerDiedError("Every worker that tried this image died or hung.")
-        connection.execute(
-            update(jobs)
-            .where(
-                jobs.c.state == State.RUNNING,
-                jobs.c.lease_until <= now,
-                jobs.c.attempts >= self._settings.attempts,
+    def _anything_due(self) -> bool:
+        now = self._clock()
+        waiting = and_(jobs.c.state == State.RECEIVED, jobs.c.next_try_at <= now)
+        left = and_(jobs.c.state == State.RUNNING, jobs.c.lease_until <= now)
+        with reading(self.engine) as connection:
+            return any(
+                # Ordered as the index is, or PostgreSQL reads the table to find one row.
+                connection.execute(_in_turn(select(jobs.c.id).where(due)).limit(1)).first()
+                for due in (waiting, left)
             )
-            .values(
-                state=State.FAILED,
-                finished_at=now,
-                lease_owner=None,
-                lease_until=None,
-                **_failure_columns(failure_of(died)),
-            )
-        )
 
-    def _give_up_superseded(self, connection: Connection, recipe: Recipe, now: datetime) -> None:
-        """Give up jobs of other recipes whose image has a job of this one, or a newer one."""
-        other = jobs.alias("other")
-        newer = and_(
-            other.c.recipe_sha256 != jobs.c.recipe_sha256,
-            other.c.state == State.RECEIVED,
-            or_(
-                other.c.received_at > jobs.c.received_at,
-                and_(other.c.received_at == jobs.c.received_at, other.c.id > jobs.c.id),
-            ),
-        )
-        twice = (
-            select(other.c.id)
-            .where(
-                other.c.input_sha256 == jobs.c.input_sha256,
-                or_(other.c.recipe_sha256 == recipe.sha256, newer),
+    def _claim(self, owner: str, recipe: Recipe) -> Job | None:
+        with writing(self.engine) as connection:
+            now = self._clock()
+            self._end_leases(connection, now)
+            row = self._next(connection, now)
+            while row is not None and self._is_superseded(connection, row, recipe):
+                self._supersede(connection, row, now)
+                row = self._next(connection, now)
+            if row is None:
+                return None
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == row.id)
+                .values(
+                    state=State.RUNNING,
+                    attempts=row.attempts + 1,
+                    started_at=now,
+                    lease_owner=owner,
+                    lease_until=now + timedelta(seconds=self._settings.lease_seconds),
+                    **recipe_columns(recipe),
+                )
             )
-            .exists()
+            return self._get(connection, row.id)
+
+    def _next(self, connection: Connection, now: datetime) -> Row[Any] | None:
+        """The job that is due first, held against other workers."""
+        for turn in (jobs.c.rank.is_not(None), jobs.c.rank.is_(None)):
+            due = select(jobs).where(
+                jobs.c.state == State.RECEIVED, turn, jobs.c.next_try_at <= now
+            )
+            row = connection.execute(
+                _in_turn(due).limit(1).with_for_update(skip_locked=True)
+            ).first()
+            if row is not None:
+                return row
+        return None
+
+    def _end_leases(self, connection: Connection, now: datetime) -> None:
+        """Jobs whose worker died or hung: back to the others, or given up after the last try."""
+        left = connection.execute(
+            select(jobs.c.id, jobs.c.attempts)
+            .where(jobs.c.state == State.RUNNING, jobs.c.lease_until <= now)
+            .with_for_update(skip_locked=True)
+        ).all()
+        died = WorkerDiedError("Every worker that tried this image died or hung.")
+        given_up = {"state": State.FAILED, "finished_at": now, **failure_columns(failure_of(died))}
+        for row in left:
+            last = row.attempts >= self._settings.attempts
+            values = given_up if last else {"state": State.RECEIVED, "next_try_at": now}
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == row.id)
+                .values(lease_owner=None, lease_until=None, **values)
+            )
+
+    def _is_superseded(self, connection: Connection, row: Row[Any], recipe: Recipe) -> bool:
+        """Whether a job of another recipe need not be done, for the sake of a newer one."""
+        if row.recipe_sha256 == recipe.sha256:
+            return False
+        newer = or_(
+            jobs.c.received_at > row.received_at,
+            and_(jobs.c.received_at == row.received_at, jobs.c.id > row.id),
         )
-        superseded = SupersededError("The image was received for the model of today as well.")
+        twin = connection.execute(
+            select(jobs.c.id)
+            .where(
+                jobs.c.input_sha256 == row.input_sha256,
+                jobs.c.id != row.id,
+                or_(
+                    jobs.c.recipe_sha256 == recipe.sha256,
+                    and_(jobs.c.state == State.RECEIVED, newer),
+                ),
+            )
+            .limit(1)
+        ).first()
+        return twin is not None
+
+    def _supersede(self, connection: Connection, row: Row[Any], now: datetime) -> None:
+        superseded = SupersededError("The image was received again, for the model of today.")
+        columns = failure_columns(failure_of(superseded))
         connection.execute(
             update(jobs)
-            .where(
-                jobs.c.state == State.RECEIVED,
-                jobs.c.recipe_sha256 != recipe.sha256,
-                twice,
-            )
-            .values(state=State.FAILED, finished_at=now, **_failure_columns(failure_of(superseded)))
+            .where(jobs.c.id == row.id)
+            .values(state=State.FAILED, finished_at=now, **columns)
         )
 
     def _end(self, connection: Connection, job: Job, **values: Any) -> None:
@@ -471,72 +392,7 @@ class JobStore:
         if changed.rowcount != 1:
             raise LeaseLostError(f"Job {job.id} is no longer this worker's.")
 
-    def _get(self, connection: Connection, job_id: str) -> Job:
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
-        if row is None:
-            raise UnknownJobError("There is no job of this id.")
-        return job_of(row)
 
-
-def failure_of(error: Any) -> Failure:
-    """The failure that a typed error states."""
-    return Failure(error.code, error.message, error.hint)
-
-
-def job_of(row: Row[Any]) -> Job:
-    """A row as a value."""
-    failure = None
-    if row.error_code is not None:
-        failure = Failure(row.error_code, row.error_message or "", row.error_hint or "")
-    state = State(row.state)
-    outcome = None
-    if row.record is not None:
-        outcome = Outcome(
-            record=row.record,
-            probability=row.probability,
-            present=row.present,
-            results=row.results,
-            results_size=row.results_size,
-            failure=failure if state is State.REFUSED else None,
-            timings_ms=tuple(json.loads(row.timings_ms or "{}").items()),
-        )
-    return Job(
-        id=row.id,
-        received=Received(
-            sha256=row.input_sha256,
-            size=row.input_size,
-            name=row.input_name,
-            source=row.source,
-            sop_instance_uid=row.sop_instance_uid,
-            study_instance_uid=row.study_instance_uid,
-        ),
-        recipe=Recipe(row.recipe_sha256, row.model_name, row.model_version),
-        state=state,
-        attempts=row.attempts,
-        rank=row.rank,
-        next_try_at=row.next_try_at,
-        received_at=row.received_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        lease_owner=row.lease_owner,
-        lease_until=row.lease_until,
-        outcome=outcome,
-        failure=failure,
-        input_kept=row.input_kept,
-    )
-
-
-def _failure_columns(failure: Failure | None) -> dict[str, str | None]:
-    return {
-        "error_code": None if failure is None else failure.code,
-        "error_message": None if failure is None else failure.message,
-        "error_hint": None if failure is None else failure.hint,
-    }
-
-
-def _recipe_columns(recipe: Recipe) -> dict[str, str]:
-    return {
-        "recipe_sha256": recipe.sha256,
-        "model_name": recipe.model_name,
-        "model_version": recipe.model_version,
-    }
+def _in_turn(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """In the order in which jobs of one state are taken."""
+    return query.order_by(jobs.c.rank, jobs.c.received_at, jobs.c.id)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -50,7 +51,7 @@ jobs = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("input_sha256", String(64), nullable=False),
-    Column("input_size", Integer, nullable=False),
+    Column("input_size", BigInteger, nullable=False),
     Column("input_name", Text, nullable=False),
     Column("input_kept", Boolean, nullable=False),
     Column("source", String(128), nullable=False),
@@ -72,15 +73,17 @@ jobs = Table(
     Column("probability", Float),
     Column("present", Boolean),
     Column("results", String(64)),
-    Column("results_size", Integer, nullable=False),
+    Column("results_size", BigInteger, nullable=False),
     Column("timings_ms", Text),
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("error_hint", Text),
     UniqueConstraint("input_sha256", "recipe_sha256", name="one_job_for_image_and_recipe"),
-    Index("jobs_by_state", "state", "next_try_at"),
+    Index("jobs_by_turn", "state", "rank", "received_at", "id"),
+    Index("jobs_by_rank", "rank"),
+    Index("jobs_by_finding", "state", "present", "received_at", "id"),
     Index("jobs_by_finish", "finished_at"),
-    Index("jobs_by_arrival", "received_at"),
+    Index("jobs_by_arrival", "received_at", "id"),
     Index("jobs_by_study", "study_instance_uid"),
 )
 
@@ -100,7 +103,7 @@ deliveries = Table(
     Column("error_message", Text),
     Column("error_hint", Text),
     UniqueConstraint("job_id", "destination", name="one_delivery_to_a_destination"),
-    Index("deliveries_by_state", "state", "next_try_at"),
+    Index("deliveries_by_turn", "destination", "state", "next_try_at", "id"),
 )
 
 api_keys = Table(

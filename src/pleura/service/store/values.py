@@ -19,8 +19,12 @@ FINISHED = (State.DONE, State.REFUSED, State.FAILED)
 
 
 class DeliveryState(StrEnum):
-    """Where the delivery of a job's results to one destination stands."""
+    """Where the delivery of a job's results to one destination stands.
 
+    It is `PENDING` until there are results; `FAILED` is the dead letter.
+    """
+
+    PENDING = "pending"
     WAITING = "waiting"
     SENDING = "sending"
     SENT = "sent"
@@ -81,7 +85,6 @@ class Outcome:
         record: the result as JSON, `pleura.prediction/1`.
         probability: in [0, 1]; None for a refusal.
         present: the finding at the operating point; None for a refusal.
-        total_ms: of the prediction.
         results: name of the folder of the results; None where there are none.
         results_size: of the folder, in bytes.
         failure: of a refusal.

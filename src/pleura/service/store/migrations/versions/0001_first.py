@@ -51,7 +51,7 @@ def upgrade() -> None:
         "jobs",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("input_sha256", sa.String(length=64), nullable=False),
-        sa.Column("input_size", sa.Integer(), nullable=False),
+        sa.Column("input_size", sa.BigInteger(), nullable=False),
         sa.Column("input_name", sa.Text(), nullable=False),
         sa.Column("input_kept", sa.Boolean(), nullable=False),
         sa.Column("source", sa.String(length=128), nullable=False),
@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("probability", sa.Float(), nullable=True),
         sa.Column("present", sa.Boolean(), nullable=True),
         sa.Column("results", sa.String(length=64), nullable=True),
-        sa.Column("results_size", sa.Integer(), nullable=False),
+        sa.Column("results_size", sa.BigInteger(), nullable=False),
         sa.Column("timings_ms", sa.Text(), nullable=True),
         sa.Column("error_code", sa.String(length=64), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
@@ -82,9 +82,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("input_sha256", "recipe_sha256", name="one_job_for_image_and_recipe"),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("jobs_by_arrival", ["received_at"], unique=False)
+        batch_op.create_index("jobs_by_arrival", ["received_at", "id"], unique=False)
+        batch_op.create_index("jobs_by_rank", ["rank"], unique=False)
+        batch_op.create_index(
+            "jobs_by_finding", ["state", "present", "received_at", "id"], unique=False
+        )
         batch_op.create_index("jobs_by_finish", ["finished_at"], unique=False)
-        batch_op.create_index("jobs_by_state", ["state", "next_try_at"], unique=False)
+        batch_op.create_index("jobs_by_turn", ["state", "rank", "received_at", "id"], unique=False)
         batch_op.create_index("jobs_by_study", ["study_instance_uid"], unique=False)
 
     op.create_table(
@@ -116,20 +120,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("job_id", "destination", name="one_delivery_to_a_destination"),
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
-        batch_op.create_index("deliveries_by_state", ["state", "next_try_at"], unique=False)
+        batch_op.create_index(
+            "deliveries_by_turn", ["destination", "state", "next_try_at", "id"], unique=False
+        )
 
 
 def downgrade() -> None:
     """Go back to the version before."""
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
-        batch_op.drop_index("deliveries_by_state")
+        batch_op.drop_index("deliveries_by_turn")
 
     op.drop_table("deliveries")
     op.drop_table("workers")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index("jobs_by_study")
-        batch_op.drop_index("jobs_by_state")
+        batch_op.drop_index("jobs_by_turn")
         batch_op.drop_index("jobs_by_finish")
+        batch_op.drop_index("jobs_by_finding")
+        batch_op.drop_index("jobs_by_rank")
         batch_op.drop_index("jobs_by_arrival")
 
     op.drop_table("jobs")

@@ -1,0 +1,1 @@
+"""The radiologist's page: a Streamlit app over `Predictor`, or over the REST API."""

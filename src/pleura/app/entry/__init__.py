@@ -1,0 +1,1 @@
+"""What Streamlit runs. It puts this folder on the path, so nothing else may lie in it."""

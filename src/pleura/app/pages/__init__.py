@@ -1,0 +1,1 @@
+"""The pages: what Streamlit draws. What they say and do is decided elsewhere, without Streamlit."""
