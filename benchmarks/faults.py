@@ -53,7 +53,11 @@ from tiny_model import write_model  # noqa: E402
 MIB_PER_IMAGE = 0.4
 QUEUE_LIMIT = 150
 ATTEMPTS = 5
-IN_ORDER = {"status A700", "Refused: OutOfResources", "HTTP 429", "HTTP 503", "rejected", NO_ANSWER}
+IN_ORDER = {
+    *("status A700", "Refused: OutOfResources", "rejected"),  # DICOM
+    *("HTTP 429", "HTTP 503", "busy", "store_unavailable"),  # the API, of all images or of one
+    NO_ANSWER,
+}
 """What senders may be told besides success: come again later."""
 _PATIENCE = 180.0
 _DAMAGED, _CONSTANT = 7, 57
@@ -229,8 +233,8 @@ threads = 1
 [worker]
 count = 2
 attempts = {ATTEMPTS}
-job_seconds = 20
-lease_seconds = 21
+job_seconds = 10
+lease_seconds = 11
 retry_seconds = 0.5
 stop_seconds = 20
 

@@ -9,7 +9,7 @@ SR and SC go to a local destination. Senders, service and destination share the 
 
 - capacity: eight images are always under way; one is sent when one is done.
 - sustained: images come by chance (a Poisson process) at SHARE of the capacity, for MINUTES.
-- overload: five times the capacity for a minute; at most 200 may wait, others are refused and not
+- overload: five times the capacity for a minute; at most 100 may wait, others are refused and not
   sent again.
 - recovery: until nothing waits, then a minute at SHARE again.
 
@@ -45,7 +45,7 @@ from service_traffic import Radiographs, Traffic  # noqa: E402
 from service_verdict import judge, read_truth  # noqa: E402
 
 UNDER_WAY = 8
-QUEUE_LIMIT = 200
+QUEUE_LIMIT = 100
 TIMES = 5
 CAPACITY_SECONDS = 90.0
 OVERLOAD_SECONDS = 60.0

@@ -35,7 +35,8 @@ def record_performance(folder: Path, report_path: Path) -> Manifest:
         )
     counts, split = report.figures.counts, measured.split
     claims = {f"{split}_{name}": estimate for name, estimate in _claims(report).items()}
-    kept = [part for part in (manifest.performance_cohort,) if part]
+    said = manifest.performance_cohort.split("; ")
+    kept = [part for part in said if part and not part.startswith(f"{split}_*: ")]
     cohort = (
         f"{split}_*: {counts.evaluated} images of the split '{split}' ({counts.positives} positive)"
     )

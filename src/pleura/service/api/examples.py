@@ -39,7 +39,7 @@ PREDICTION: dict[str, Any] = {
         }
     ],
     "quality": {"accepted": True, "warnings": [], "unfamiliarity": None},
-    "model": {"name": "joint-unet", "version": "1.3.0", "sha256": "0" * 64},
+    "model": {"name": "joint-unet", "version": "1.3.1", "sha256": "0" * 64},
     "timings_ms": {"decode": 6.0, "classify": 140.1, "total": 170.9},
 }
 ERROR: dict[str, Any] = {
@@ -63,7 +63,7 @@ JOB: dict[str, Any] = {
     "finished_at": "2026-11-28T09:14:07.391000Z",
     "probability": 0.9312,
     "present": True,
-    "model": {"name": "joint-unet", "version": "1.3.0"},
+    "model": {"name": "joint-unet", "version": "1.3.1"},
     "sop_instance_uid": None,
     "study_instance_uid": None,
     "error": None,
