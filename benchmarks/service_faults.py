@@ -17,6 +17,7 @@ AWAY_SECONDS = (1.0, 6.0)
 FULL_SECONDS = (1.0, 4.0)
 PAUSE_SECONDS = 2.0
 _PATIENCE = 90.0
+_NAMES = {"node": "node", "API": "API", "worker": "worker, the parent"}
 
 
 class Server(Protocol):
@@ -85,15 +86,15 @@ class Faults:
 
     def kill_node(self) -> None:
         """SIGKILL to the node."""
-        self._kill("node", self._bench.node)
+        self._kill(_NAMES["node"], self._bench.node)
 
     def kill_api(self) -> None:
         """SIGKILL to the API."""
-        self._kill("API", self._bench.api)
+        self._kill(_NAMES["API"], self._bench.api)
 
     def kill_worker(self) -> None:
         """SIGKILL to the parent of the workers; the children must notice."""
-        self._kill("worker, the parent", self._bench.worker)
+        self._kill(_NAMES["worker"], self._bench.worker)
 
     def kill_worker_and_children(self) -> None:
         """SIGKILL to the parent of the workers and all its children."""
@@ -112,11 +113,13 @@ class Faults:
         self._kill_child("keeper")
 
     def fill_disk(self) -> None:
-        """No byte is left on the disk, until a sender was told so, and a while longer."""
+        """No byte is left on the disk, until a sender was told so, and a while longer; a part that
+        is killed meanwhile must start on the full disk."""
         told = self._ledger.refusals
         self._disk.fill()
         try:
             self._felt(lambda: self._ledger.refusals > told)
+            self._kill_any()
             self._sleep(FULL_SECONDS)
         finally:
             self._disk.free()
@@ -159,11 +162,14 @@ class Faults:
         self.others["database connections cut"] += cut
 
     def restart_database(self) -> None:
-        """The database server is stopped at once, and is away for a while."""
+        """The database server is stopped at once, and is away for a while; so is a part."""
         assert self._server is not None
         self._server.stop()
+        name, part = self._chance.choice(list(self._bench.parts.items()))
+        self.kills[_NAMES[name]] += part.kill()
         self._sleep(AWAY_SECONDS)
         self._server.start()
+        part.start()
         self.others["database stopped, and started again"] += 1
 
     def note_ends(self) -> None:
@@ -172,6 +178,10 @@ class Faults:
             if part.ended_by_itself:
                 self.ended.append(name)
                 part.start()
+
+    def _kill_any(self) -> None:
+        name, part = self._chance.choice(list(self._bench.parts.items()))
+        self._kill(_NAMES[name], part)
 
     def _kill(self, name: str, part: Part, *, children: bool = False) -> None:
         time.sleep(self._chance.uniform(0, 0.5))

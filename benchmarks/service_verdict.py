@@ -87,7 +87,8 @@ def judge(
     Args:
         truth: at the end.
         expected: every image that was to be sent, by number.
-        damaged: images whose file was damaged on purpose: they may end as `input_corrupt`.
+        damaged: images whose file was damaged on purpose: they end as `input_corrupt`, unless they
+            were sent again, which mends them.
         died: how many tries of one job may have been killed with their processes; an image may end
             as `worker_died` after so many, and not after fewer.
     """
@@ -108,8 +109,12 @@ def judge(
         problem = _problem(jobs[0], image, number in allowed, died)
         if problem:
             verdict.violations.append(f"image {number}: {problem}")
-        if jobs[0].received.sha256 in truth.damaged and number not in allowed:
+        if jobs[0].received.sha256 not in truth.damaged:
+            continue
+        if number not in allowed:
             verdict.violations.append(f"image {number}: damaged on the disk, and nobody did it")
+        elif jobs[0].state is State.DONE:
+            verdict.violations.append(f"image {number}: judged from damaged bytes")
     _check_results(verdict, truth)
     verdict.counts = _counts(truth)
     return verdict

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-WAIT_MS = 20_000
+WAIT_MS = 45_000
 LAPTOP = {"width": 1366, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -26,22 +26,30 @@ def headless_chromium() -> Iterator[Any]:
         pytest.skip("Chromium is not installed")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
+        laptop = browser.new_context(viewport=LAPTOP)
+        laptop.set_default_timeout(WAIT_MS)
+        yield laptop
         browser.close()
 
 
 @contextmanager
-def opened(browser: Any, url: str, **options: Any) -> Iterator[Any]:
-    """A page in a session of its own, ready to take films."""
-    context = browser.new_context(**{"viewport": LAPTOP, **options})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
+def opened(laptop: Any, url: str) -> Iterator[Any]:
+    """A tab, which is a session of its own for the page, ready to take films.
+
+    Tabs of one browser context share its cache, so that only the first loads the page in full.
+    """
+    page = laptop.new_page()
     try:
         page.goto(url)
-        page.locator("input[type=file]").first.wait_for(state="attached")
+        ready(page)
         yield page
     finally:
-        context.close()
+        page.close()
+
+
+def ready(page: Any) -> None:
+    """Until the page takes films."""
+    page.locator("input[type=file]").first.wait_for(state="attached")
 
 
 def send(page: Any, *films: tuple[str, bytes]) -> None:

@@ -52,6 +52,17 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 @cache
+def upside_down() -> bytes:
+    """A synthetic radiograph that an input gate should not let pass, as PNG."""
+    from pleura.phantom import draw, spec_for
+
+    picture = np.ascontiguousarray(np.rot90(draw(spec_for(2, False)).pixels, 2))
+    done, encoded = cv2.imencode(".png", picture)
+    assert done
+    return encoded.tobytes()
+
+
+@cache
 def phantom(seed: int, positive: bool) -> bytes:
     """A synthetic radiograph as DICOM, drawn once."""
     from pleura.phantom import draw, spec_for, to_dicom

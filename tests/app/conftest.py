@@ -30,7 +30,7 @@ def tiny_engine(tiny_model: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium without a screen; the tests are skipped by name without it."""
+    """Debian's Chromium without a screen, as on a laptop; skipped by name without it."""
     from app_browser import headless_chromium
 
     with headless_chromium() as browser:

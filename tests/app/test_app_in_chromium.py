@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from app_browser import (
     PHONE,
+    WAIT_MS,
     coloured,
     download,
     focus,
@@ -24,7 +25,7 @@ from app_browser import (
     wait_for_film,
     wait_for_list,
 )
-from app_films import phantom
+from app_films import phantom, upside_down
 from app_server import Server
 
 
@@ -39,8 +40,9 @@ def page(chromium: Any, server: Server) -> Iterator[Any]:
             ("Quixote-negative.dcm", phantom(2, False)),
             ("Quixote-positive.dcm", phantom(1, True)),
             ("letter.txt", b"Dear colleague, thank you for sending Mr. Quixote."),
+            ("upside-down.png", upside_down()),
         )
-        wait_for_list(reading, 3)
+        wait_for_list(reading, 4)
         wait_for_film(reading)
         yield reading
 
@@ -48,10 +50,10 @@ def page(chromium: Any, server: Server) -> Iterator[Any]:
 def test_the_positive_stands_first_and_is_open(page: Any, tmp_path: Path) -> None:
     labels = page.locator(".list .label").all_inner_texts()
     assert [label.strip("●⚠\u00a0") for label in labels] == [
-        "Pneumothorax", "No pneumothorax found", "Refused",
+        "Pneumothorax", "No pneumothorax found", "Refused", "Refused",
     ]  # fmt: skip
     assert page.locator(".list .name").first.inner_text() == "Film 2"
-    page.get_by_text("3 films: 1 with a pneumothorax, 1 without, 1 not judged").wait_for()
+    page.get_by_text("4 films: 1 with a pneumothorax, 1 without, 2 not judged").wait_for()
     open_film(page, 2)
     page.get_by_role("heading", name=re.compile("Pneumothorax: probability")).wait_for()
     page.get_by_text(re.compile(r"patient's left: \d+\.\d cm²")).wait_for()
@@ -142,11 +144,23 @@ def test_label_and_mask_follow_the_threshold(page: Any, tmp_path: Path) -> None:
 
 
 def test_a_text_is_refused_with_what_to_do(page: Any, tmp_path: Path) -> None:
-    page.locator(".list .refused").click()
+    page.locator(".list .refused").first.click()
     page.get_by_text("Film 3: not judged").wait_for()
     page.get_by_text("neither DICOM nor PNG, JPEG or TIFF").first.wait_for()
     page.get_by_text("Give a DICOM file, PNG, JPEG or TIFF.").wait_for()
     keep(page, "refused", tmp_path)
+
+
+def test_a_picture_that_the_input_gate_refuses(page: Any) -> None:
+    from pleura.inference import Manifest, find_model
+
+    if Manifest.read(find_model()).gate is None:
+        pytest.skip("the embedded model has no input gate")
+    page.locator(".list .refused").last.click()
+    page.get_by_text("Film 4: not judged").wait_for()
+    page.get_by_text("The picture seems to be turned by 180 degrees.").first.wait_for()
+    page.get_by_text("Send it upright").wait_for()
+    page.get_by_text("Code: picture_turned").wait_for()
 
 
 def test_the_segmentation_is_downloaded_and_valid(page: Any, tmp_path: Path) -> None:
@@ -198,7 +212,9 @@ def test_the_table_of_the_session(page: Any) -> None:
     name, content = download(page, page.get_by_role("button", name="CSV").click)
     assert name == "pleura-session.csv"
     lines = content.decode().splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == ["Film 2", "Film 1", "Film 3"]
+    assert [line.split(",")[0] for line in lines[1:]] == [
+        "Film 2", "Film 1", "Film 3", "Film 4",
+    ]  # fmt: skip
     assert "Quixote" not in content.decode()
 
 
@@ -248,9 +264,11 @@ def test_the_log_names_no_film_and_no_patient(page: Any, server: Server) -> None
 def test_a_phone_shows_everything_without_scrolling_sideways(
     chromium: Any, server: Server, tmp_path: Path
 ) -> None:
-    with opened(
-        chromium, server.url, viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True
-    ) as phone:
+    context = chromium.browser.new_context(
+        viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True
+    )
+    context.set_default_timeout(WAIT_MS)
+    with opened(context, server.url) as phone:
         send(phone, ("a.dcm", phantom(1, True)))
         wait_for_film(phone)
         widths = phone.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
@@ -266,3 +284,4 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
             max(int(value) for value in re.findall(r"\d+", colour)[:3]) < 80
         )  # dark, as asked for
         keep(phone, "phone", tmp_path)
+    context.close()

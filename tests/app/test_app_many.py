@@ -1,5 +1,7 @@
 """Many films and many readers, and a reader without a mouse; with the tiny model, which is fast."""
 
+import urllib.error
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from app_browser import (
     opened,
     pixels,
     send,
+    settle,
     tab_to,
     wait_for_film,
     wait_for_list,
@@ -78,7 +81,7 @@ def test_five_readers_at_once_see_their_own_films(chromium: Any, tiny_server: Se
             assert film in ids[reader]
             # The film in view is the one that this reader sent: its first has a mark of its own.
             grey = page.evaluate(
-                "async (film) => { const f = await window.pleuraFilms.get(film);"
+                "async (film) => { const f = await window.pleuraFilms.get(film).decoded;"
                 " return [f.rows, f.columns, [...f.grey.slice(-f.columns * 3)]]; }",
                 film,
             )
@@ -149,13 +152,13 @@ def test_a_drawn_outline_is_saved_where_it_was_drawn(
         send(page, ("a.dcm", dicom({"pointer": 41, "keys": 42}[way])))
         wait_for_film(page)
         page.get_by_role("button", name="Options").click()
-        page.get_by_label("Your name").fill(reader)
+        page.locator("input[aria-label='Your name']").fill(reader)
         page.keyboard.press("Enter")
         page.get_by_text("To correct the outline").wait_for()
         page.keyboard.press("Escape")
-        canvas = page.locator("canvas.film")
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
+        settle(page)
+        page.locator("[data-do=box]").click()  # the page may scroll to it
+        box = page.locator("canvas.film").bounding_box()
         scale = min(box["width"] / COLUMNS, box["height"] / ROWS)
         middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -164,7 +167,6 @@ def test_a_drawn_outline_is_saved_where_it_was_drawn(
 
         top, left, bottom, right = BOX
         if way == "pointer":
-            page.locator("[data-do=box]").click()
             page.mouse.move(*at(left, top))
             page.mouse.down()
             page.mouse.move(*at(right - 9, bottom - 9))
@@ -233,3 +235,25 @@ def test_another_name_of_this_machine_is_not_served(tiny_server: Server) -> None
         connection.close()
     assert answers["127.0.0.1"] == 101
     assert answers["evil.example"] != 101
+
+
+def test_what_was_sent_is_held_once(chromium: Any, tiny_server: Server) -> None:
+    """Streamlit would keep each upload until the session ends; the page has its own copy."""
+    with opened(chromium, tiny_server.url) as page:
+        send(page, *[(f"{n}.png", png(n)) for n in range(3)])
+        wait_for_list(page, 3)
+        wait_for_film(page)
+        with urllib.request.urlopen(f"{tiny_server.url}/_stcore/metrics", timeout=10) as answer:
+            held = answer.read().decode()
+        assert "cache_memory_bytes" in held
+        assert "UploadedFileManager" not in held
+
+
+def test_an_upload_from_another_page_is_refused(tiny_server: Server) -> None:
+    """Without Streamlit's token, as a form on a hostile page would send it (XSRF)."""
+    request = urllib.request.Request(
+        f"{tiny_server.url}/_stcore/upload_file/session/file", data=b"x", method="PUT"
+    )
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request, timeout=10)
+    assert raised.value.code == 403

@@ -175,6 +175,21 @@ def test_feedback_needs_a_name_and_is_written(open_app: Open, tmp_path: Path) ->
     assert second.rle not in ("", "-1", first.rle)
 
 
+def test_a_film_whose_file_has_gone_is_told_of(open_app: Open, tmp_path: Path) -> None:
+    for number in range(4):  # more than are kept decoded
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    app = open_app(root=tmp_path)
+    next(button for button in app.button if button.label == "Open the folder").click().run()
+    (tmp_path / "3.png").unlink()
+    session = session_of(app)
+    gone = next(case for case in session.tray.cases if case.source.path == "3.png")
+    session.open(gone.id)
+    app.run()
+    assert not app.exception
+    assert "No such file" in app.error[0].value
+    assert "Check the path" in app.error[0].value
+
+
 def test_without_a_file_there_is_no_feedback(open_app: Open) -> None:
     app = send(open_app(), ("a.png", png()))
     assert not [button for button in app.button if button.label == "Agree"]

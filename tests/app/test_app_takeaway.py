@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from app_films import dicom, png
+from app_films import dicom, pixels, png
 
 from pleura.app.cases import Case, Entry, Refused, Source, Upload
 from pleura.app.engine import LocalEngine
@@ -58,6 +58,14 @@ def test_a_segmentation_of_a_negative_is_empty_and_there(tiny_engine: LocalEngin
     case = case_of(tiny_engine, dicom(0, positive=False))
     made = pydicom.dcmread(io.BytesIO(tiny_engine.take(case, POINT, Kind.SEG)))
     assert not made.pixel_array.any()
+
+
+def test_a_header_without_uids_gives_no_dicom_objects(tiny_engine: LocalEngine) -> None:
+    from dicom_maker import dataset, to_bytes
+
+    made = dataset(pixels(0, True), StudyInstanceUID=None)
+    case = case_of(tiny_engine, to_bytes(made))
+    assert tiny_engine.kinds(case) == (Kind.OVERLAY, Kind.HEATMAP)
 
 
 def test_pictures_follow_the_operating_point(tiny_engine: LocalEngine) -> None:

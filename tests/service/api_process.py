@@ -28,6 +28,7 @@ class ApiProcess:
         arguments: of the command.
         more: further sections.
         scheme: `https` where the settings have TLS.
+        port: to listen on; 0 for any.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ApiProcess:
         arguments: tuple[str, ...] = (),
         more: str = "",
         scheme: str = "http",
+        port: int = 0,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -47,7 +49,7 @@ class ApiProcess:
         path.write_text(
             f'[storage]\nfolder = "{self.data}"\nreserve_gib = 0.01\n'
             f'[model]\nmodel = "{model}"\nthreads = 1\n'
-            f"[api]\nport = 0\n{settings}\n{more}\n"
+            f"[api]\nport = {port}\n{settings}\n{more}\n"
         )
         engine = open_engine(StorageSettings(folder=self.data))
         self.secrets = {role: KeyStore(engine).make(role.value, role) for role in Role}

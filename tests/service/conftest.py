@@ -1,11 +1,11 @@
 """Settings, services and databases for the tests of the service."""
 
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import count
 from logging import Logger
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from pleura.service.wiring import Service, open_service
 from tiny_model import write_model
 
 STORE_SETTINGS = WorkerSettings(lease_seconds=90, attempts=3, delivery_attempts=3, retry_seconds=10)
-_names = count()
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +62,11 @@ def postgres() -> Iterator[Cluster]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str | None:
-    """For `storage.database_url`: the test runs on SQLite, and on a new PostgreSQL database."""
+    """For `storage.database_url`: the test runs on SQLite, and on an empty PostgreSQL database."""
     if request.param == "sqlite":
         return None
     cluster: Cluster = request.getfixturevalue("postgres")
-    return cluster.new_database(f"test_{next(_names)}")
+    return cluster.emptied_database()
 
 
 @pytest.fixture
@@ -112,6 +111,7 @@ def run_jobs() -> Callable[[Service], int]:
 def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What `configure_logging` changes in this process is undone after the test."""
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
     known = [log for log in logging.root.manager.loggerDict.values() if isinstance(log, Logger)]

@@ -79,6 +79,16 @@ class Cluster:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
         return self.url(name)
 
+    def emptied_database(self) -> str:
+        """The same database each time, without tables; returns its URL.
+
+        It costs less than a new one, and much less than removing hundreds of files of each.
+        """
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return self.url()
+
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.url(), connect_timeout=2).close()

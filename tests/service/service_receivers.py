@@ -3,6 +3,7 @@
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,8 +26,10 @@ class Receiver:
     statuses: list[int] = field(default_factory=list)
     received: list[Dataset] = field(default_factory=list)
     associations: int = 0
+    slow_seconds: float = 0.0
 
     def stored(self, event: evt.Event) -> int:
+        time.sleep(self.slow_seconds)
         dataset = event.dataset
         dataset.file_meta = event.file_meta
         status = self.statuses.pop(0) if self.statuses else 0
@@ -44,14 +47,12 @@ def receiving(
     classes: tuple[str, ...] = (SEG, SR, SC),
     syntax: str = ExplicitVRLittleEndian,
     ae_title: str = "PACS",
-    **options: object,
+    slow_seconds: float = 0.0,
 ) -> Iterator[Receiver]:
     """A receiver of these classes that runs meanwhile."""
-    receiver = Receiver(statuses=list(statuses))
+    receiver = Receiver(statuses=list(statuses), slow_seconds=slow_seconds)
     entity = ApplicationEntity(ae_title)
     entity.require_called_aet = True
-    for name, value in options.items():
-        setattr(entity, name, value)
     for sop_class in classes:
         entity.add_supported_context(sop_class, syntax)
     handlers = [(evt.EVT_C_STORE, receiver.stored), (evt.EVT_ACCEPTED, receiver.counted)]
@@ -114,7 +115,7 @@ def web_server(
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = _answer
+        do_GET = do_POST = _answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

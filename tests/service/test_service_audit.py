@@ -12,6 +12,7 @@ from service_images import image
 
 from pleura.service.audit import Access, AuditLog
 from pleura.service.keys import Role
+from pleura.service.settings.api import ApiSettings
 from pleura.service.store.tables import audit
 from pleura.service.wiring import Service
 
@@ -156,3 +157,17 @@ def test_a_long_address_or_action_does_not_lose_the_line(either_service: Service
     log.write([Access("a", "x" * 500, "GET /" + "y" * 500, 200)])
     (line,) = log.find()
     assert line.access.address == "x" * 64
+
+
+def test_the_address_is_the_one_that_a_known_proxy_names(
+    api: Served, tmp_path: Path, tiny_model: Path
+) -> None:
+    named = {"x-forwarded-for": "198.51.100.7"}
+    api.client(Role.READ).get("/v1/jobs", headers=named)
+    (line,) = api.client().get("/v1/audit").json()["lines"]
+    assert line["address"] == "127.0.0.1"  # nobody is known to be a proxy
+    behind = ApiSettings(port=0, forwarded_from=("127.0.0.1",))
+    with served(settings_for(tmp_path / "behind", tiny_model, api=behind)) as other:
+        other.client(Role.READ).get("/v1/jobs", headers=named)
+        (line,) = other.client().get("/v1/audit").json()["lines"]
+        assert line["address"] == "198.51.100.7"

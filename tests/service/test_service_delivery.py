@@ -1,5 +1,8 @@
 """Results arrive at each destination, whole and once, or it is said why not."""
 
+import shutil
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +14,7 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from dicom_peer import SC, SR, files_of, tool
+from dicom_peer import SC, SR, files_of, node_settings, tool
 from pydicom.uid import ImplicitVRLittleEndian
 from service_images import image
 from service_receivers import receiving
@@ -19,9 +22,14 @@ from service_tools import end_with_the_tests, free_port, until
 
 from pleura.service.child import Stop
 from pleura.service.delivery import deliver_forever, deliver_once
+from pleura.service.judge import Judge
 from pleura.service.node import Node
+from pleura.service.recipe import load_predictor
 from pleura.service.settings import Settings
-from pleura.service.settings.destinations import Destination, DicomDestination
+from pleura.service.settings.destinations import Destination, DicomDestination, StowDestination
+from pleura.service.settings.storage import StorageSettings
+from pleura.service.settings.tls import ClientTls
+from pleura.service.settings.work import ModelSettings
 from pleura.service.store import Delivery, DeliveryState, Job
 from pleura.service.wiring import Service, open_service
 
@@ -34,12 +42,36 @@ def pacs(port: int, name: str = "pacs", **changed: Any) -> DicomDestination:
     return DicomDestination(name=name, kind="dicom", **options)
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A data folder with a job that is done, to be copied: judging takes longest."""
+    folder = tmp_path_factory.mktemp("done")
+    settings = Settings(
+        storage=StorageSettings(folder=folder, reserve_gib=0.01),
+        model=ModelSettings(model=str(tiny_model), threads=1),
+    )
+    service = open_service(settings)
+    hand_in(service, image(1))
+    predictor = load_predictor(settings.model)
+    judge = Judge(predictor, service.recipe, service.files, service.jobs, settings.worker, "before")
+    judge.work()
+    service.close()
+    return folder
+
+
+def hand_in(service: Service, content: bytes) -> Job:
+    with service.intake.open() as spooled:
+        spooled.write(content)
+        return service.intake.take(spooled, name="", source="test")
+
+
 @pytest.fixture
 def judged(
-    settings: Settings, run_jobs: Callable[[Service], int]
+    settings: Settings, done: Path, run_jobs: Callable[[Service], int]
 ) -> Iterator[Callable[..., tuple[Service, Job]]]:
     """A service with these destinations, and a job that is done."""
     opened: list[Service] = []
+    shutil.copytree(done, settings.storage.folder)
 
     def make(
         *destinations: Destination, content: bytes | None = None, **worker: Any
@@ -49,10 +81,9 @@ def judged(
             settings.model_copy(update={"destinations": destinations, "worker": changed})
         )
         opened.append(service)
-        with service.intake.open() as spooled:
-            spooled.write(image(1) if content is None else content)
-            job = service.intake.take(spooled, name="", source="test")
-        run_jobs(service)
+        job = hand_in(service, image(1) if content is None else content)
+        if content is not None:
+            run_jobs(service)
         return service, service.jobs.get(job.id)
 
     yield make
@@ -102,9 +133,6 @@ def test_all_objects_arrive_as_they_are(judged: Judged) -> None:
 
 
 def test_dcmtk_takes_them(judged: Judged, tmp_path: Path) -> None:
-    import shutil
-    import subprocess
-
     program = shutil.which("storescp")
     if program is None:
         pytest.skip("dcmtk's storescp is not installed")
@@ -127,9 +155,12 @@ def test_a_receiver_of_implicit_vr_gets_that(judged: Judged) -> None:
     with receiving(syntax=ImplicitVRLittleEndian) as receiver:
         service, job = judged(pacs(receiver.port))
         deliver_once(service, "me")
-    assert receiver.received == list(objects(service, job).values())[:0] + [
-        objects(service, job)[kind] for kind in ("seg", "sr", "sc")
-    ]
+    for got, kind in zip(receiver.received, ("seg", "sr", "sc"), strict=True):
+        made = objects(service, job)[kind]
+        made["PixelData" if kind != "sr" else "PatientID"].VR = got[
+            "PixelData" if kind != "sr" else "PatientID"
+        ].VR
+        assert got == made, kind
     assert receiver.received[0].file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
 
 
@@ -214,30 +245,37 @@ def test_nobody_there_is_tried_again_until_the_tries_are_used_up(judged: Judged,
         assert (ended.state, code_of(ended)) == (state, "destination_unreachable")
 
 
-@contextmanager
-def mute(greeting: bytes = b"") -> Iterator[int]:
+class Mute:
     """A server that takes connections, says something or nothing, and then is silent."""
-    import socket
 
-    server = socket.create_server(("127.0.0.1", 0))
-    held = []
+    def __init__(self, greeting: bytes = b"") -> None:
+        self._greeting = greeting
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._held: list[socket.socket] = []
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._take, daemon=True).start()
 
-    def take() -> None:
+    def _take(self) -> None:
         while True:
             try:
-                connection, _ = server.accept()
+                connection, _ = self._server.accept()
             except OSError:
                 return
-            held.append(connection)
-            connection.sendall(greeting)
+            self._held.append(connection)
+            connection.sendall(self._greeting)
 
-    thread = threading.Thread(target=take, daemon=True)
-    thread.start()
-    try:
-        yield server.getsockname()[1]
-    finally:
-        server.close()
-        for connection in held:
+    def __enter__(self) -> "Mute":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server.fileno() >= 0:
+            self.end()
+
+    def end(self) -> None:
+        """Cut every connection."""
+        self._server.shutdown(socket.SHUT_RDWR)  # a close alone leaves `accept` waiting
+        self._server.close()
+        for connection in self._held:
             connection.close()
 
 
@@ -248,17 +286,40 @@ def mute(greeting: bytes = b"") -> Iterator[int]:
 def test_a_server_that_is_silent_or_says_half_does_not_hold_it_up(
     judged: Judged, greeting: bytes
 ) -> None:
-    with mute(greeting) as port:
-        service, job = judged(pacs(port, connect_seconds=0.5, response_seconds=0.5))
+    with Mute(greeting) as server:
+        service, job = judged(pacs(server.port, connect_seconds=0.5, response_seconds=0.5))
         began = time.monotonic()
         deliver_once(service, "me")
         assert time.monotonic() - began < 5
         assert code_of(delivery_of(service, job)) == "destination_unreachable"
 
 
+def test_a_server_that_takes_an_object_and_then_says_nothing(judged: Judged) -> None:
+    with receiving(slow_seconds=1.5) as receiver:
+        service, job = judged(pacs(receiver.port, response_seconds=0.3))
+        began = time.monotonic()
+        deliver_once(service, "me")
+        assert time.monotonic() - began < 5
+        assert code_of(delivery_of(service, job)) == "destination_unreachable"
+
+
+@pytest.mark.parametrize("kind", ["dicom", "stow"])
+def test_a_certificate_that_is_not_there_is_said_and_tried_again(judged: Judged, kind: str) -> None:
+    nowhere = Path("nowhere.pem")
+    tls = ClientTls(ca=nowhere, certificate=nowhere, key=nowhere)
+    one: Destination = pacs(free_port(), tls=tls)
+    if kind == "stow":
+        one = StowDestination(name="web", kind="stow", url="https://127.0.0.1:1", tls=tls)
+    service, job = judged(one)
+    assert deliver_once(service, "me")
+    waiting = delivery_of(service, job)
+    assert waiting.state is DeliveryState.WAITING
+    assert code_of(waiting) == {"dicom": "settings", "stow": "destination_unreachable"}[kind]
+
+
 def test_a_dead_destination_does_not_delay_the_others(judged: Judged) -> None:
-    with mute() as port, receiving() as receiver:
-        dead = pacs(port, "dead", connect_seconds=30, response_seconds=30)
+    with Mute() as server, receiving() as receiver:
+        dead = pacs(server.port, "dead", connect_seconds=30, response_seconds=30)
         service, job = judged(dead, pacs(receiver.port, "alive"))
         began = time.monotonic()
         with delivering(service):
@@ -266,14 +327,7 @@ def test_a_dead_destination_does_not_delay_the_others(judged: Judged) -> None:
             until(lambda: states(service, job)["alive"] is DeliveryState.SENT)
             assert time.monotonic() - began < 10
             assert states(service, job)["dead"] is DeliveryState.SENDING
-            port_closed = threading.Event()
-            port_closed.set()
-            # The connection ends with the server, and the thread of the dead one with it.
-            _cut(port)
-
-
-def _cut(port: int) -> None:
-    """Nothing: `mute` closes what it holds when its block ends."""
+            server.end()
 
 
 def states(service: Service, job: Job) -> dict[str, DeliveryState]:
@@ -286,9 +340,7 @@ def test_one_association_serves_what_waits(
     with receiving() as receiver:
         service, _ = judged(pacs(receiver.port))
         for number in (2, 3, 4):
-            with service.intake.open() as spooled:
-                spooled.write(image(number))
-                service.intake.take(spooled, name="", source="test")
+            hand_in(service, image(number))
         run_jobs(service)
         with delivering(service):
             until(lambda: service.deliveries.counts().get(("pacs", DeliveryState.SENT)) == 4)
@@ -301,9 +353,7 @@ def test_while_nobody_answers_other_deliveries_keep_their_tries(
 ) -> None:
     service, _ = judged(pacs(free_port()), retry_seconds=2)
     for number in (2, 3, 4, 5, 6):
-        with service.intake.open() as spooled:
-            spooled.write(image(number))
-            service.intake.take(spooled, name="", source="test")
+        hand_in(service, image(number))
     run_jobs(service)
     with delivering(service):
         until(lambda: any(job_tries(service)))
@@ -328,13 +378,15 @@ def test_a_delivery_of_a_process_that_died_is_taken_over(judged: Judged) -> None
 
 
 def test_what_is_on_its_way_is_given_back_when_the_time_to_stop_runs_out(judged: Judged) -> None:
-    with mute() as port:
-        service, job = judged(pacs(port, connect_seconds=3))
+    with Mute() as server:
+        service, job = judged(pacs(server.port, connect_seconds=30))
         with delivering(service) as stop:
             until(lambda: delivery_of(service, job).state is DeliveryState.SENDING)
+            stop.set()
             stop.last_words()
             given_back = delivery_of(service, job)
             assert (given_back.state, given_back.attempts) == (DeliveryState.WAITING, 0)
+            server.end()
 
 
 def png() -> bytes:
@@ -365,8 +417,6 @@ def test_results_that_a_node_of_its_own_gets_make_no_circle(
     judged: Judged, run_jobs: Callable[[Service], int]
 ) -> None:
     """A site that sets the node as its own destination, or a PACS that sends everything on."""
-    from dicom_peer import node_settings
-
     port = free_port()
     service, job = judged(pacs(port, ae_title="PLEURA"))
     with Node(node_settings(port=port, grace_seconds=0), service.intake):

@@ -11,11 +11,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import anyio
+import httpx
 import pytest
+from service_postgres import Cluster
 from service_stores import RECIPE
 from service_tools import end_with_the_tests
 
+from pleura.service.api.app import create_app
+from pleura.service.settings import Settings
 from pleura.service.store import (
     Delivery,
     DeliveryState,
@@ -25,6 +31,8 @@ from pleura.service.store import (
     Received,
     State,
 )
+from pleura.service.supervisor import JUDGE, _Child
+from pleura.service.wiring import Service, open_service
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -194,6 +202,14 @@ def test_the_verdict_lets_pass_what_was_done_on_purpose(
     assert judge(truth, EXPECTED, damaged, died=5).violations == []
 
 
+def test_an_image_that_was_damaged_may_not_be_judged_unless_it_was_mended() -> None:
+    truth = sound()
+    truth.damaged.add("hash 1")
+    assert judge(truth, EXPECTED, [1]).violations == ["image 1: judged from damaged bytes"]
+    truth.damaged.clear()
+    assert judge(truth, EXPECTED, [1]).violations == []
+
+
 def test_an_image_that_must_be_refused_may_not_be_judged() -> None:
     refused = {1: replace(EXPECTED[1], present=None, code="truncated"), 2: EXPECTED[2]}
     assert judge(sound(), refused).violations == ["image 1: done, where truncated was due"]
@@ -202,3 +218,78 @@ def test_an_image_that_must_be_refused_may_not_be_judged() -> None:
     truth.jobs[0] = replace(job(1), state=State.REFUSED, failure=failure)
     truth.arrivals = [one for one in truth.arrivals if one.study != "2.1"]
     assert judge(truth, refused).violations == []
+
+
+def test_the_api_starts_while_the_database_is_away(settings: Settings) -> None:
+    cluster = Cluster()
+    try:
+        storage = settings.storage.model_copy(update={"database_url": cluster.url()})
+        service = open_service(settings.model_copy(update={"storage": storage}))
+        cluster.stop()
+        anyio.run(_start_without_database, service, cluster)
+        service.close()
+    finally:
+        cluster.remove()
+
+
+async def _start_without_database(service: Service, cluster: Cluster) -> None:
+    app = create_app(service)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://here") as client,
+    ):
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/ready")).json()["database"] == "no_answer"
+        cluster.start()
+        assert (await client.get("/ready")).json()["database"] == "ok"
+
+
+LOADED_AT_FIRST_JOB = """
+import sys
+from pathlib import Path
+from pleura.service import worker
+from pleura.service.child import Stop
+from pleura.service.settings import Settings
+from pleura.service.wiring import open_service
+
+stop = Stop()
+
+def work(*_):
+    print("highdicom" in sys.modules)
+    stop.set()
+
+worker.Judge.work = work
+worker.judge_forever(open_service(Settings.model_validate_json(sys.argv[1])), stop)
+"""
+
+
+def test_what_writes_the_objects_is_loaded_before_the_first_job(settings: Settings) -> None:
+    """A judge that loads it in the time of a job is killed as hung on a busy machine, and so is
+    its successor, until the job is given up."""
+    command = [sys.executable, "-c", LOADED_AT_FIRST_JOB, settings.model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["True"]
+
+
+class Undying:
+    """A process that hangs, and takes a while to end when it is killed."""
+
+    pid, kills = 7, 0
+
+    def is_alive(self) -> bool:
+        return True
+
+    def kill(self) -> None:
+        self.kills += 1
+
+
+def test_a_process_that_hangs_is_killed_and_said_to_hang_once(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    child, process = _Child(JUDGE, settings), Undying()
+    child._process, child._deadline = process, SimpleNamespace(value=1e-9)
+    for _ in range(3):
+        child.look_after()
+    assert process.kills == 1
+    assert [record.message for record in caplog.records] == ["judge 7 hangs: killed"]

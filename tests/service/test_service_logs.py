@@ -133,8 +133,8 @@ def test_no_line_can_look_like_two(stderr: Written) -> None:
     assert "\x1b" not in stderr.getvalue()
 
 
-def test_real_warnings_of_pydicom_quote_nothing() -> None:
-    """A header with values that pydicom complains about, read in a process of its own."""
+def test_a_process_with_an_odd_header_that_dies_quotes_nothing() -> None:
+    """A header with values that pydicom complains about, and an error that nobody catches."""
     reads = f"""
 import io, pydicom
 from pleura.service.logs import configure_logging
@@ -144,7 +144,9 @@ made = pydicom.Dataset()
 made.add_new("PatientID", "LO", "{CANARY}" * 20)
 made.add_new("StudyInstanceUID", "UI", "{CANARY}")
 made.add_new("PatientBirthDate", "DA", "{CANARY}")
+raise ValueError("{CANARY}")
 """
-    done = subprocess.run([sys.executable, "-c", reads], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", reads], capture_output=True, text=True)
     assert "UserWarning at" in done.stderr
+    assert "builtins.ValueError" in done.stderr  # what ends the process is said alike
     assert CANARY not in done.stderr + done.stdout

@@ -32,6 +32,7 @@ from dicom_peer import (
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from service_images import dataset, image
+from service_postgres import Cluster
 from service_tools import until
 
 from pleura.service.node import Node
@@ -170,11 +171,13 @@ DCMTK = {
 
 def test_what_dcmtk_compresses_is_judged(
     start: Callable[..., Node],
-    service: Service,
+    settings: Settings,
     tmp_path: Path,
     run_jobs: Callable[[Service], int],
 ) -> None:
-    port = start().port
+    worker = settings.worker.model_copy(update={"formats": ()})
+    service = open_service(settings.model_copy(update={"worker": worker}))
+    port = start(service).port
     (plain,) = write(tmp_path / "sent", 1)
     for name, (program, *options) in DCMTK.items():
         path = plain
@@ -186,6 +189,7 @@ def test_what_dcmtk_compresses_is_judged(
         assert sent.returncode == 0, f"{name}: {sent.stderr}"
     assert run_jobs(service) == len(DCMTK)
     assert service.jobs.counts()[State.DONE] == len(DCMTK)
+    service.close()
 
 
 @pytest.mark.parametrize("sop_class", [CT, SEG, SR])
@@ -366,6 +370,23 @@ def test_a_full_queue_refuses_until_there_is_room(
         run_jobs(small)
         assert peer.send_c_store(dataset(2)).Status == SUCCESS
     small.close()
+
+
+def test_a_database_that_is_away_refuses_until_it_is_back(
+    start: Callable[..., Node], settings: Settings, postgres: Cluster
+) -> None:
+    shared = open_service(changed(settings, database_url=postgres.new_database("node_away")))
+    with associated(start(shared).port) as peer:
+        assert peer.send_c_store(dataset(1)).Status == SUCCESS
+        postgres.stop()
+        try:
+            answer = peer.send_c_store(dataset(2))
+            assert (answer.Status, answer.ErrorComment) == (OUT_OF_RESOURCES, "store_unavailable")
+        finally:
+            postgres.start()
+        assert peer.send_c_store(dataset(2)).Status == SUCCESS
+    assert len(shared.jobs.find()) == 2
+    shared.close()
 
 
 def test_an_object_beyond_the_limit_is_refused_and_the_next_one_taken(

@@ -72,7 +72,8 @@ class Sender:
 
     def _send(self) -> None:
         association = requested(self._port)
-        association.dimse_timeout = self._patience  # it may wait for an answer of the dead
+        # It may wait for an answer of the dead.
+        association.dimse_timeout = association.acse_timeout = self._patience
         for image in self._images:
             if not association.is_established:
                 return

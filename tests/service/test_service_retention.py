@@ -13,7 +13,7 @@ from service_stores import FAILURE, NEWER
 
 from pleura.service.retention import LEFT_OVER_SECONDS, Retention
 from pleura.service.settings import Settings
-from pleura.service.store import Delivery, Job, Received, State
+from pleura.service.store import Delivery, DeliveryState, Job, Received, State
 from pleura.service.store.clock import utc_now
 from pleura.service.wiring import Service, open_service
 
@@ -132,16 +132,17 @@ def test_results_stay_while_a_delivery_waits_unless_it_is_given_up(
     either_service: Service, judged: Callable[..., Job]
 ) -> None:
     service, job = either_service, judged(1, "PACS")
-    retention(service, 1000).expire()
+    keep = retention(service, 5, keep_results_days=1, keep_inputs_days=1)
+    keep.expire()
     assert has_results(service, job)
     assert not has_input(service, job)
 
     delivery = claimed(service)
-    retention(service, 1000).expire()  # it is being sent
+    keep.expire()  # it is being sent
     assert has_results(service, job)
 
     service.deliveries.failed(delivery, "d", FAILURE, final=True)
-    retention(service, 1000).expire()
+    keep.expire()
     assert not has_results(service, job)
 
 
@@ -151,6 +152,33 @@ def test_results_go_once_they_are_delivered(
     service, job = either_service, judged(1, "PACS")
     service.deliveries.sent(claimed(service), "d")
     retention(service, 1000).expire()
+    assert not has_results(service, job)
+
+
+def test_a_delivery_that_nobody_tries_does_not_keep_results_for_ever(
+    either_service: Service, judged: Callable[..., Job]
+) -> None:
+    """Its destination was taken out of the settings."""
+    service, job = either_service, judged(1, "GONE")
+    retention(service, 89).expire()
+    assert has_results(service, job)
+    retention(service, 91).expire()
+    (delivery,) = service.deliveries.of_job(job.id)
+    assert delivery.state is DeliveryState.FAILED
+    assert delivery.failure is not None
+    assert delivery.failure.code == "abandoned"
+    assert not has_results(service, job)
+
+
+def test_no_days_at_all_leave_time_to_deliver(
+    either_service: Service, judged: Callable[..., Job]
+) -> None:
+    service, job = either_service, judged(1, "PACS")
+    retention(service, 1, keep_results_days=0, keep_inputs_days=0).expire()
+    assert has_results(service, job)
+    assert not has_input(service, job)
+    service.deliveries.sent(claimed(service), "d")
+    retention(service, 1, keep_results_days=0).expire()
     assert not has_results(service, job)
 
 

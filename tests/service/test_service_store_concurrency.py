@@ -36,6 +36,9 @@ class Hammer:
                 preexec_fn=end_with_the_tests(),
             )
 
+    def ready(self) -> bool:
+        return self._said.read_text().startswith("ready\n")
+
     def said(self) -> list[str]:
         """Whole lines, after the first one."""
         lines = self._said.read_text().split("\n")
@@ -46,7 +49,7 @@ class Hammer:
         self.process.communicate()
 
     def end(self) -> None:
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, errors.decode()
 
 
@@ -56,6 +59,8 @@ def test_two_hundred_jobs_are_done_once_each_by_four_processes(
     jobs = service_hammer.store(str(tmp_path), database_url or "", 60)
     ids = {jobs.submit(received(number), RECIPE).id for number in range(200)}
     hammers = [Hammer(tmp_path, database_url, 60, "drain") for _ in range(4)]
+    until(lambda: all(hammer.ready() for hammer in hammers), 60)
+    (tmp_path / "go").touch()
     for hammer in hammers:
         hammer.end()
     finished = Counter(job_id for hammer in hammers for job_id in hammer.said())
@@ -71,15 +76,19 @@ def test_processes_killed_in_the_middle_lose_nothing(
     tmp_path: Path, database_url: str | None
 ) -> None:
     chance = random.Random(7)
+    (tmp_path / "go").touch()
     jobs = service_hammer.store(str(tmp_path), database_url or "", 0.3)
     submitters = [
         Hammer(tmp_path, database_url, 0.3, "submit", str(first)) for first in (0, 10**6, 10**6)
     ]
     judges = [Hammer(tmp_path, database_url, 0.3, "judge") for _ in range(2)]
-    for hammer in submitters + judges:
-        until(lambda hammer=hammer: len(hammer.said()) > 10, what="the hammer works")
-        time.sleep(chance.uniform(0, 0.05))  # so that it dies anywhere
-        hammer.kill()
+    living = submitters + judges
+    while living:
+        working = until(lambda: [each for each in living if len(each.said()) > 10], 60)
+        for hammer in working:
+            time.sleep(chance.uniform(0, 0.02))  # so that it dies anywhere
+            hammer.kill()
+            living.remove(hammer)
     drain = Hammer(tmp_path, database_url, 0.3, "drain")
     drain.end()
 
@@ -101,8 +110,9 @@ def test_the_same_image_taken_at_once_is_one_job(
     tmp_path: Path, database_url: str | None, rounds: int
 ) -> None:
     """Two submitters of the same numbers run side by side, and get the same ids."""
+    (tmp_path / "go").touch()
     first, second = (Hammer(tmp_path, database_url, 60, "submit", "0") for _ in range(2))
-    until(lambda: min(len(first.said()), len(second.said())) > rounds, what="both submit")
+    until(lambda: min(len(first.said()), len(second.said())) > rounds, 60, "both submit")
     first.kill()
     second.kill()
     for one, other in zip(first.said(), second.said(), strict=False):

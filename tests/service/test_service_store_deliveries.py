@@ -24,6 +24,13 @@ def claimed(deliveries: DeliveryStore, owner: str = "d") -> Delivery:
     return delivery
 
 
+def left(deliveries: DeliveryStore, clock: SetClock) -> None:
+    """The lease of the one delivery runs out, and its next try is due."""
+    clock.forward(91)
+    assert deliveries.claim("d", BOTH) is None  # others come first
+    clock.forward(60)
+
+
 def states(deliveries: DeliveryStore, job: Job) -> dict[str, DeliveryState]:
     return {each.destination: each.state for each in deliveries.of_job(job.id)}
 
@@ -132,7 +139,7 @@ def test_one_whose_process_died_is_taken_over_and_the_dead_one_is_fenced(
 ) -> None:
     judged(jobs, destinations=("PACS",))
     late = claimed(deliveries, "dead")
-    clock.forward(91)
+    left(deliveries, clock)
     delivery = claimed(deliveries, "other")
     assert (delivery.id, delivery.attempts) == (late.id, 2)
     for end in (
@@ -152,7 +159,7 @@ def test_one_that_kills_whoever_tries_it_is_given_up(
     job = judged(jobs, destinations=("PACS",))
     for _ in range(3):
         claimed(deliveries)
-        clock.forward(91)
+        left(deliveries, clock)
     assert deliveries.claim("d", BOTH) is None
     (delivery,) = deliveries.of_job(job.id)
     assert delivery.state is DeliveryState.FAILED

@@ -18,6 +18,13 @@ def claimed(jobs: JobStore, owner: str = "w") -> Job:
     return job
 
 
+def left(jobs: JobStore, clock: SetClock) -> None:
+    """The lease of the one job runs out, and its next try is due."""
+    clock.forward(91)
+    assert jobs.claim("w", RECIPE) is None
+    clock.forward(60)
+
+
 def test_a_job_is_received_claimed_and_done(jobs: JobStore, clock: SetClock) -> None:
     job = jobs.submit(received(7), RECIPE)
     assert re.fullmatch("[0-9a-f]{32}", job.id)
@@ -102,7 +109,11 @@ class TestLeases:
         first = claimed(jobs, "dead")
         clock.forward(89.9)
         assert jobs.claim("other", RECIPE) is None
+        assert jobs.get(first.id).state is State.RUNNING
         clock.forward(0.2)
+        assert jobs.claim("other", RECIPE) is None  # others come first
+        assert jobs.get(first.id).state is State.RECEIVED
+        clock.forward(12.5)
         second = claimed(jobs, "other")
         assert (second.id, second.attempts, second.lease_owner) == (first.id, 2, "other")
 
@@ -112,7 +123,7 @@ class TestLeases:
     ) -> None:
         jobs.submit(received(), RECIPE)
         late = claimed(jobs, "late")
-        clock.forward(91)
+        left(jobs, clock)
         job = claimed(jobs, "other")
         with pytest.raises(LeaseLostError):
             _end(jobs, late, end)
@@ -127,7 +138,7 @@ class TestLeases:
     ) -> None:
         jobs.submit(received(), RECIPE)
         late = claimed(jobs)
-        clock.forward(91)
+        left(jobs, clock)
         claimed(jobs)
         with pytest.raises(LeaseLostError):
             jobs.finish(late, outcome())
@@ -148,7 +159,6 @@ class TestLeases:
         for number in range(12):
             jobs.submit(received(number), RECIPE)
             claimed(jobs, "dead")
-        clock.forward(91)
         barrier = Barrier(6)
 
         def take_all(owner: str) -> list[str]:
@@ -156,6 +166,9 @@ class TestLeases:
             return [job.id for job in iter(lambda: jobs.claim(owner, RECIPE), None)]
 
         with ThreadPoolExecutor(6) as threads:
+            clock.forward(91)
+            assert list(threads.map(take_all, "abcdef")) == [[]] * 6
+            clock.forward(60)
             taken = [each for ids in threads.map(take_all, "abcdef") for each in ids]
         assert sorted(taken) == sorted(_ids(jobs.find()))
         assert {job.attempts for job in jobs.find()} == {2}
@@ -173,13 +186,29 @@ class TestLeases:
         job = jobs.submit(received(), RECIPE)
         for _ in range(3):
             assert claimed(jobs).id == job.id
-            clock.forward(91)
+            ended = clock.forward(91)
+            assert jobs.claim("w", RECIPE) is None
+            clock.forward(60)
         assert jobs.claim("w", RECIPE) is None
         job = jobs.get(job.id)
         assert job.state is State.FAILED
         assert job.failure is not None
         assert job.failure.code == "worker_died"
-        assert job.finished_at == clock.now
+        assert job.finished_at == ended
+
+    def test_of_a_worker_that_is_known_to_be_dead_end_at_once(
+        self, jobs: JobStore, clock: SetClock
+    ) -> None:
+        jobs.submit(received(0), RECIPE)
+        clock.forward(1)
+        jobs.submit(received(1), RECIPE)
+        dead, living = claimed(jobs, "dead"), claimed(jobs, "living")
+        jobs.end_leases("dead")
+        assert jobs.claim("other", RECIPE) is None
+        clock.forward(12.5)
+        again = claimed(jobs, "other")
+        assert (again.id, again.attempts) == (dead.id, 2)
+        assert jobs.get(living.id) == living
 
     def test_a_job_given_back_has_not_been_tried(self, jobs: JobStore) -> None:
         jobs.submit(received(), RECIPE)
@@ -296,6 +325,7 @@ class TestAnotherModel:
         clock.forward(91)
         taken = [jobs.claim("w", NEWER), jobs.claim("w", NEWER)]
         assert [job.id for job in taken if job is not None] == [new.id, other.id]
+        clock.forward(60)
         assert jobs.claim("w", NEWER) is None
         assert jobs.get(left.id).state is State.FAILED
 

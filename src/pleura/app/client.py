@@ -135,8 +135,15 @@ class RemoteEngine:
         )
 
     def radiograph(self, case: Case) -> Radiograph:
-        """Read the film again."""
-        return self._read(case.source)
+        """Read the film again.
+
+        Raises:
+            ServiceError: the service does not have it any more.
+        """
+        try:
+            return self._read(case.source)
+        except RefusedByServiceError as error:
+            raise ServiceError(error.message, error.hint) from error
 
     def tried(self, case: Case, radiograph: Radiograph, threshold: float) -> PredictionRecord:
         """A service keeps nothing that another threshold could be held against."""

@@ -25,6 +25,7 @@ from pleura.outputs import PredictionRecord, RefusalRecord, record_of
 from pleura.quality import GateSettings, Strictness
 from pleura.radiograph import Radiograph
 
+PICTURES = (Kind.OVERLAY, Kind.HEATMAP)
 TRIED = "tried"
 """Name of a threshold that is none of the model's."""
 
@@ -155,10 +156,12 @@ class LocalEngine:
         return self._said(_with_pixels(case, radiograph), point)
 
     def kinds(self, case: Case) -> tuple[Kind, ...]:
-        """All of them for a DICOM file; pictures for others."""
-        pictures = (Kind.OVERLAY, Kind.HEATMAP)
-        has_header = case.raw is not None and case.raw.radiograph.header is not None
-        return tuple(Kind) if has_header else pictures
+        """All of them where a DICOM object can refer to the film; else pictures."""
+        if case.raw is None or case.raw.radiograph.header is None:
+            return PICTURES
+        uids = case.raw.radiograph.identifiers
+        named = uids.sop_instance_uid and uids.series_instance_uid and uids.study_instance_uid
+        return tuple(Kind) if named else PICTURES
 
     def take(self, case: Case, point: str, kind: Kind) -> bytes:
         """Make one file of a film, at a named operating point."""

@@ -72,8 +72,10 @@ EXTRAS = {
     "serve": frozenset(
         {
             "alembic",
+            "anyio",
             "dicomweb_client",
             "fastapi",
+            "h11",
             "multipart",
             "prometheus_client",
             "psycopg",

@@ -42,7 +42,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("mask_rows", "Int32", "rows of the grid of `rle`, NA if `rle` is ''"),
     Column("mask_columns", "Int32", "columns of the grid of `rle`, NA if `rle` is ''"),
-    Column("mask_source", "str", "published, matched, png, or '' without a mask"),
+    Column("mask_source", "str", "published, matched, png, reader, or '' without a mask"),
     Column(
         "mask_weight",
         "float64",

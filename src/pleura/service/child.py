@@ -6,8 +6,9 @@ so and also when the parent dies. Then it has `worker.stop_seconds` to finish wh
 
 import logging
 import os
+import secrets
 import signal
-import sys
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -30,14 +31,25 @@ class Deadline(Protocol):
 class Stop(threading.Event):
     """Set when the process shall stop; also tells the parent that the process is not hung.
 
+    Args:
+        deadline: shared with the parent, if there is one.
+        name: unique, for leases.
+        predecessor: name of the process whose place this one takes, which is dead.
+
     Attributes:
+        name: as given, or a new one.
+        predecessor: as given.
         last_words: called when the time to stop has run out, before the process is ended; gives
             back what is in hand.
     """
 
-    def __init__(self, deadline: Deadline | None = None) -> None:
+    def __init__(
+        self, deadline: Deadline | None = None, name: str = "", predecessor: str | None = None
+    ) -> None:
         super().__init__()
         self._deadline = deadline
+        self.name = name or unique_name()
+        self.predecessor = predecessor
         self.last_words: Callable[[], None] = lambda: None
 
     def due(self, seconds: float | None) -> None:
@@ -46,17 +58,31 @@ class Stop(threading.Event):
             self._deadline.value = 0.0 if seconds is None else time.monotonic() + seconds
 
 
-def run_child(target: str, settings: Settings, pipe: Connection, deadline: Deadline) -> None:
+def unique_name() -> str:
+    """A name for leases that nobody else has or had."""
+    return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def run_child(
+    target: str,
+    settings: Settings,
+    pipe: Connection,
+    deadline: Deadline,
+    name: str,
+    predecessor: str | None,
+) -> None:
     """The main function of a process.
 
     Args:
         target: `module:function`; called with the service and a `Stop`, returns when that is set.
         settings: of the service.
         pipe: from the parent; nothing is sent, its end means to stop.
-        deadline: shared with the parent.
+        deadline: see `Stop`.
+        name: see `Stop`.
+        predecessor: see `Stop`.
     """
     configure_logging(settings.logs)
-    stop = Stop(deadline)
+    stop = Stop(deadline, name, predecessor)
     end = _Ending(stop, settings.worker.stop_seconds)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent as well
     signal.signal(signal.SIGTERM, lambda *_: end.begin())
@@ -70,8 +96,14 @@ def run_child(target: str, settings: Settings, pipe: Connection, deadline: Deadl
         service.close()
     except BaseException as error:  # printed by nobody else: its text may quote an image
         log_exception(error)
-        sys.stderr.flush()
-        os._exit(1)
+        _end(1)
+    _end(0)
+
+
+def _end(status: int) -> None:
+    """End this process, whatever its threads still do."""
+    logging.shutdown()
+    os._exit(status)
 
 
 class _Ending:

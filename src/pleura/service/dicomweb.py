@@ -53,7 +53,7 @@ class DicomWeb:
                 allow_redirects=False,
                 **options,
             )
-        except requests.RequestException as error:  # its text holds the URL
+        except OSError as error:  # of `requests` as well; its text holds the URL
             raise UnreachableError(f"The server gave no answer ({type(error).__name__}).") from None
         if answer.status_code in _UNAUTHORIZED:
             answer.close()

@@ -65,6 +65,13 @@ class WorkerDiedError(PleuraError):
     default_hint = "Look at the worker's log; report the kind of image if it happens again."
 
 
+class AbandonedError(PleuraError):
+    """Nobody tries a delivery any more."""
+
+    code = "abandoned"
+    default_hint = "Check that the destination is in the settings, then requeue the delivery."
+
+
 class SupersededError(PleuraError):
     """The model was changed, and the image was received for the new one as well."""
 

@@ -8,6 +8,7 @@ only type and place.
 
 import json
 import logging
+import sys
 import threading
 import traceback
 import warnings
@@ -53,6 +54,7 @@ def configure_logging(settings: LogSettings) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.raiseExceptions = False  # a line that cannot be written would print its arguments
     warnings.showwarning = _show_warning
+    sys.excepthook = _process_died
     threading.excepthook = _thread_died
 
 
@@ -140,3 +142,9 @@ def _show_warning(
 def _thread_died(arguments: threading.ExceptHookArgs) -> None:
     if arguments.exc_type is not SystemExit and arguments.exc_value is not None:
         log_exception(arguments.exc_value)
+
+
+def _process_died(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    log_exception(error)

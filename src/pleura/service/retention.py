@@ -17,6 +17,8 @@ LEFT_OVER_SECONDS = 3600.0
 
 An image lies on disk before its job is written, and results before they are the job's.
 """
+ABANDONED_AFTER = timedelta(days=7)
+"""The least time in which somebody must have tried a delivery."""
 _GIB = 1 << 30
 _BATCH = 100
 
@@ -34,6 +36,7 @@ class Retention:
     def __init__(self, service: Service, clock: Clock = utc_now) -> None:
         self._files = service.files
         self._jobs = service.jobs
+        self._deliveries = service.deliveries
         self._storage = service.settings.storage
         self._left_over = max(LEFT_OVER_SECONDS, 2 * service.settings.worker.lease_seconds)
         self._keeping = Keeping(service.engine)
@@ -42,7 +45,8 @@ class Retention:
     def expire(self) -> int:
         """Remove images and results of finished jobs that are older than they are kept.
 
-        Results stay while a delivery of them waits; one that was given up does not count.
+        Results stay while a delivery of them waits; one that was given up does not count, and one
+        that nobody has tried for as long as results are kept is given up.
 
         Returns:
             Bytes removed.
@@ -50,6 +54,7 @@ class Retention:
         now = self._clock()
         inputs_before = now - timedelta(days=self._storage.keep_inputs_days)
         results_before = now - timedelta(days=self._storage.keep_results_days)
+        self._deliveries.give_up_abandoned(min(results_before, now - ABANDONED_AFTER))
         removed = 0
         for batch in _batches(self._keeping.droppable(inputs_before, results_before)):
             dropped = self._keeping.drop(batch, inputs_before, results_before)

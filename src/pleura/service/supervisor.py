@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from pleura.service.child import run_child
+from pleura.service.child import run_child, unique_name
 from pleura.service.settings import Settings
 
 START_SECONDS = 300.0
@@ -17,6 +17,8 @@ START_SECONDS = 300.0
 SHORT_LIFE_SECONDS = 10.0
 """A process that fails earlier than this is started again after a while, and not at once."""
 LONGEST_PAUSE_SECONDS = 30.0
+END_SECONDS = 15.0
+"""Seconds beyond `worker.stop_seconds` that processes have to end."""
 _LOOK_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class Supervisor:
         _log.info("stopping")
         for child in self._children:
             child.tell_to_stop()
-        end = time.monotonic() + self._settings.worker.stop_seconds + 5
+        end = time.monotonic() + self._settings.worker.stop_seconds + END_SECONDS
         for child in self._children:
             child.end(end - time.monotonic())
         _log.info("stopped")
@@ -115,6 +117,7 @@ class _Child:
         self._process: Any = None
         self._pipe: Connection | None = None
         self._deadline: Any = None
+        self._name: str | None = None
         self._started = 0.0
         self._failures = 0
         self._start_at = 0.0
@@ -139,6 +142,7 @@ class _Child:
         elif 0.0 < self._deadline.value < time.monotonic():
             _log.error("%s %d hangs: killed", self._role.name, self._process.pid)
             self._process.kill()
+            self._deadline.value = 0.0  # said once: it takes a moment to end
 
     def tell_to_stop(self) -> None:
         """Close the pipe that the process waits on."""
@@ -163,10 +167,12 @@ class _Child:
         self._deadline = _processes.RawValue("d", 0.0)
         if self._role.watched:
             self._deadline.value = time.monotonic() + START_SECONDS
+        predecessor, self._name = self._name, unique_name()
+        told = (reader, self._deadline, self._name, predecessor)
         self._process = _processes.Process(
             target=run_child,
             name=f"pleura-{self._role.name}",
-            args=(self._role.target, self._settings, reader, self._deadline),
+            args=(self._role.target, self._settings, *told),
         )
         self._process.start()
         reader.close()

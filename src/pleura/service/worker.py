@@ -2,19 +2,20 @@
 
 import logging
 import os
-import secrets
-import socket
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
-from pleura.service.child import Stop
+from pleura.service.child import Stop, unique_name
 from pleura.service.errors import StoreUnavailableError
 from pleura.service.judge import Judge
 from pleura.service.presence import Presence
 from pleura.service.recipe import load_predictor
 from pleura.service.store import Job
 from pleura.service.wiring import Service
+
+__all__ = ["judge_forever", "resident_mib", "unique_name"]
 
 BEAT_SECONDS = 15.0
 """Seconds between two signs of life in the table `workers`."""
@@ -37,11 +38,6 @@ def judge_forever(service: Service, stop: Stop) -> None:
     _Worker(service, stop).run()
 
 
-def unique_name() -> str:
-    """A name for leases that no other process has or had."""
-    return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
 def resident_mib() -> float:
     """Memory that this process holds, in MiB."""
     statm = Path("/proc/self/statm")
@@ -59,7 +55,8 @@ class _Worker:
         self._service = service
         self._stop = stop
         self._settings = service.settings.worker
-        self._name = unique_name()
+        self._name = stop.name
+        self._predecessor = stop.predecessor
         self._in_hand: Job | None = None
         self._presence = Presence(service.engine)
         self._beat_at = 0.0
@@ -72,6 +69,8 @@ class _Worker:
             self._settings,
             self._name,
         )
+        # highdicom takes a while to load, which is not to be part of the time of the first job.
+        import_module("pleura.outputs.dicom.build")
         stop.last_words = self._give_back
 
     def run(self) -> None:
@@ -92,6 +91,10 @@ class _Worker:
 
     def _step(self) -> float | None:
         """Do one job; returns seconds to wait before the next, None to end."""
+        if self._predecessor is not None:  # what it held need not wait for its lease
+            self._service.jobs.end_leases(self._predecessor)
+            self._presence.leave(self._predecessor)
+            self._predecessor = None
         if time.monotonic() >= self._beat_at:
             self._presence.beat(self._name, self._service.recipe)
             self._beat_at = time.monotonic() + BEAT_SECONDS

@@ -35,13 +35,22 @@ function open(data) {
 
 export default function ({ data, parentElement }) {
   const { header, heat, packed } = open(data);
-  const previous = parentElement.pleuraToken;
-  const forget = () => films.delete(parentElement.pleuraToken);
-  if (previous === header.token && films.has(previous)) return forget;
-  if (previous) films.delete(previous);
-  parentElement.pleuraToken = header.token;
-  const values = decode(header, packed.slice());
-  films.set(header.token, values.then((grey) => ({ ...header, grey, heatMap: heat })));
-  window.dispatchEvent(new CustomEvent("pleura-film", { detail: header.token }));
+  const { token } = header;
+  const forget = () => {
+    const last = parentElement.pleuraToken;
+    if (films.get(last)?.owner === parentElement) films.delete(last);
+  };
+  if (parentElement.pleuraToken !== token) forget();
+  parentElement.pleuraToken = token;
+  const known = films.get(token);
+  if (known) {
+    // Streamlit may build this element anew before it removes the old one, which must not take
+    // the film along.
+    known.owner = parentElement;
+    return forget;
+  }
+  const decoded = decode(header, packed.slice()).then((grey) => ({ ...header, grey, heatMap: heat }));
+  films.set(token, { decoded, owner: parentElement });
+  window.dispatchEvent(new CustomEvent("pleura-film", { detail: token }));
   return forget;
 }

@@ -75,11 +75,16 @@ class Viewer {
   async load() {
     const token = this.token;
     const found = window.pleuraFilms?.get(token);
-    if (!found) return;
-    const film = new Film(await found);
-    if (token !== this.token) return;
-    this.film = film;
-    this.place.reset(film.rows, film.columns);
+    if (!found) return; // it is on its way
+    try {
+      const film = new Film(await found.decoded);
+      if (token !== this.token) return;
+      this.film = film;
+    } catch (error) {
+      this.busy.textContent = "This browser cannot show the film: it lacks what browsers have since 2023.";
+      throw error;
+    }
+    this.place.reset(this.film.rows, this.film.columns);
     Object.assign(this.sliders, { width: 1, level: 0.5 });
     this.busy.hidden = true;
     this.paint();
@@ -115,6 +120,7 @@ class Viewer {
       if (input.type === "checkbox") input.checked = this.sliders[input.dataset.set];
       else input.value = this.sliders[input.dataset.set];
     }
+    this.box.querySelector("[data-do=heat]").disabled = Boolean(this.film) && !this.film.heat;
     this.plain.hidden = !this.state.split;
     this.box.classList.toggle("split", this.state.split);
     this.canvas.classList.toggle("near", this.place.zoom > 1);

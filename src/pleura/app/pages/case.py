@@ -9,19 +9,26 @@ import streamlit as st
 from pleura.app import components, words
 from pleura.app.cases import Case, Entry
 from pleura.app.engine import Engine
+from pleura.app.pages import shared
 from pleura.app.pages.verdict import show_verdict
 from pleura.app.patient import patient_in_words
 from pleura.app.rendering import contours_of, film, heat_of, mask_of
 from pleura.app.report_pdf import Page, make_pdf
 from pleura.app.session import Session, neighbours
 from pleura.app.takeaway import LABELS, as_json, file_name
+from pleura.errors import PleuraError
 from pleura.outputs import PredictionRecord
 from pleura.radiograph import Radiograph
 
 
 def show_case(session: Session, engine: Engine, case: Case, entries: Sequence[Entry]) -> None:
-    """Draw everything of one film."""
-    radiograph = session.tray.radiograph(case, engine.radiograph)
+    """Draw everything of one film; one whose file has gone since is told of instead."""
+    try:
+        radiograph = session.tray.radiograph(case, engine.radiograph)
+    except PleuraError as error:
+        st.subheader(case.title)
+        shared.complain(error)
+        return
     record = case.results[session.point]
     if session.tried is not None:
         record = engine.tried(case, radiograph, session.tried)
@@ -74,7 +81,7 @@ def _show_viewer(
         token=case.id,
         outlines=contours_of(mask_of(record)),
         label=label,
-        drawable=True,
+        drawable=shared.feedback_store() is not None,
         drawing=session.drawings.get(case.id),
         neighbours=neighbours(entries, case),
         on_step=lambda: session.open(st.session_state["viewer"].step),
@@ -176,4 +183,7 @@ def _show_takeaway(session: Session, engine: Engine, case: Case, radiograph: Rad
         if any(kind.suffix == ".dcm" for kind in kinds):
             st.caption("DICOM objects carry patient and study of the film, as a PACS needs them.")
         else:
-            st.caption("There are DICOM objects for DICOM files only.")
+            st.caption(
+                "No DICOM objects: the film is no DICOM file, or its header lacks what they refer"
+                " to."
+            )

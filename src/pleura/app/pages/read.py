@@ -91,7 +91,9 @@ def _show_list(session: Session, entries: list[Entry], opened: Entry | None) -> 
 
 
 def _show_refused(session: Session, refused: Refused) -> None:
-    st.subheader(f"{session.name_of(refused)}: not judged")
+    st.subheader(f"{refused.title}: not judged")
+    if session.identifying:
+        st.text(session.name_of(refused))  # no Markdown: the name is a stranger's
     st.warning(f"{refused.refusal.message}\n\n**What to do:** {refused.refusal.hint}")
     st.caption(f"Code: {refused.refusal.code}")
 

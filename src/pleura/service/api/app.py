@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -11,12 +11,14 @@ from pleura import __version__
 from pleura.outputs import DISCLAIMER
 from pleura.service.api.audited import Audited
 from pleura.service.api.bounded import Bounded
+from pleura.service.api.caught import Caught
 from pleura.service.api.context import Context
 from pleura.service.api.observed import Observed
 from pleura.service.api.problems import install
 from pleura.service.api.routes import audit, jobs, operations, predictions, worklist
 from pleura.service.api.throttle import Throttle
 from pleura.service.audit import AuditLog
+from pleura.service.errors import StoreUnavailableError
 from pleura.service.exposition import Exposition
 from pleura.service.keys import KeyStore
 from pleura.service.wiring import Service
@@ -67,6 +69,7 @@ def create_app(service: Service, stopping: Callable[[], bool] = lambda: False) -
     for router in (predictions.router, jobs.router, worklist.router, audit.router, operating):
         app.include_router(router)
     # The last one is the outermost.
+    app.add_middleware(Caught)
     app.add_middleware(Bounded, context=context)
     app.add_middleware(Audited, context=context)
     app.add_middleware(Observed, context=context)
@@ -75,9 +78,11 @@ def create_app(service: Service, stopping: Callable[[], bool] = lambda: False) -
 
 def _state_dangers(context: Context) -> None:
     settings = context.settings
-    if not settings.require_keys:
-        _log.warning("no keys are required: whoever is on this machine may do everything")
-    elif not context.keys.has_any():
-        _log.warning("no key has been made yet: pleura keys make NAME --role submit")
     if settings.tls is None and not settings.on_loopback:
         _log.warning("images and keys go over the network unencrypted: set api.tls")
+    if not settings.require_keys:
+        _log.warning("no keys are required: whoever is on this machine may do everything")
+        return
+    with suppress(StoreUnavailableError):  # requests are told so; it may come back
+        if not context.keys.has_any():
+            _log.warning("no key has been made yet: pleura keys make NAME --role submit")

@@ -1,4 +1,4 @@
-"""Around every request: counted, logged without what was sent, and never ended by a traceback."""
+"""Around every request: counted, and logged without what was sent."""
 
 import logging
 import time
@@ -9,7 +9,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pleura.outputs import DISCLAIMER
 from pleura.service.api.access import NOBODY, known_caller
 from pleura.service.api.context import Context
-from pleura.service.api.problems import unexpected
 from pleura.service.api.template import template_of
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -55,10 +54,6 @@ class Observed:
 
         try:
             await self._app(scope, receive, observed)
-        except Exception as error:  # the next request must be answered
-            response = unexpected(error)
-            if status == 0:  # else the answer breaks off, and the server closes the connection
-                await response(scope, receive, observed)
         finally:
             self._note(scope, status, time.perf_counter() - began)
 

@@ -31,14 +31,10 @@ class DicomSender:
 
     Args:
         destination: where to.
-
-    Raises:
-        SettingsError: a certificate or key cannot be used.
     """
 
     def __init__(self, destination: DicomDestination) -> None:
         self._destination = destination
-        self._tls = None if destination.tls is None else client_context(destination.tls)
         self._association: Association | None = None
         self._numbers = itertools.cycle(range(1, 65536))
         self._entity = ApplicationEntity(destination.calling_ae_title)
@@ -70,12 +66,13 @@ class DicomSender:
         if self._association is not None and self._association.is_established:
             return self._association
         destination = self._destination
+        tls = None if destination.tls is None else client_context(destination.tls)
         try:
             association = self._entity.associate(
                 destination.host,
                 destination.port,
                 ae_title=destination.ae_title,
-                tls_args=None if self._tls is None else (self._tls, destination.host),
+                tls_args=None if tls is None else (tls, destination.host),
                 evt_handlers=[(evt.EVT_CONN_OPEN, self._bound)],
             )
         except OSError as error:  # the name is not known

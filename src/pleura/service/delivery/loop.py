@@ -14,6 +14,7 @@ from pleura.service.errors import (
     LeaseLostError,
     NothingToDeliverError,
     ResultsMissingError,
+    SettingsError,
     StoreUnavailableError,
     UnreachableError,
 )
@@ -44,7 +45,6 @@ def deliver_once(service: Service, owner: str) -> bool:
 
     Raises:
         StoreUnavailableError: the database cannot be reached.
-        SettingsError: a certificate or key cannot be used.
     """
     destinations = {destination.name: destination for destination in service.settings.destinations}
     delivery = service.deliveries.claim(owner, destinations)
@@ -64,9 +64,6 @@ def deliver_forever(service: Service, stop: Stop) -> None:
     Args:
         service: the service.
         stop: what is on its way when the time to stop runs out is given back.
-
-    Raises:
-        SettingsError: a certificate or key cannot be used.
     """
     lines = [_Line(service, destination, stop) for destination in service.settings.destinations]
 
@@ -84,11 +81,7 @@ def deliver_forever(service: Service, stop: Stop) -> None:
 
 
 def sender_for(destination: Destination) -> Sender:
-    """What sends to a destination.
-
-    Raises:
-        SettingsError: a certificate or key cannot be used.
-    """
+    """What sends to a destination."""
     if isinstance(destination, DicomDestination):
         return DicomSender(destination)
     return StowSender(destination)
@@ -155,10 +148,10 @@ def _deliver(
 ) -> bool:
     """Do one claimed delivery; returns whether the destination answered."""
     name = f"job {delivery.job_id} to {destination.name}"
-    error: DeliveryError | None = None
+    error: DeliveryError | SettingsError | None = None
     try:
         _send(service, delivery, destination, sender)
-    except DeliveryError as met:
+    except (DeliveryError, SettingsError) as met:
         error = met
     except OSError as met:  # of the disk; what comes of the network is a DeliveryError
         error = DeliveryError(f"The results cannot be read ({type(met).__name__}).")
@@ -167,11 +160,12 @@ def _deliver(
             service.deliveries.sent(delivery, owner)
             _log.info("%s: delivered", name)
         else:
-            service.deliveries.failed(delivery, owner, failure_of(error), final=error.final)
+            final = isinstance(error, DeliveryError) and error.final
+            service.deliveries.failed(delivery, owner, failure_of(error), final=final)
             _log.warning("%s: not delivered, %s: %s", name, error.code, error.message)
     except LeaseLostError:
         _log.warning("%s: taken over by another process", name)
-    return not isinstance(error, UnreachableError)
+    return not isinstance(error, UnreachableError | SettingsError)
 
 
 def _send(service: Service, delivery: Delivery, destination: Destination, sender: Sender) -> None:

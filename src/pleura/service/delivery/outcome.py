@@ -27,6 +27,7 @@ class Sender(Protocol):
 
         Raises:
             DeliveryError: not all were taken.
+            SettingsError: a certificate or key cannot be used.
         """
 
     def close(self) -> None:

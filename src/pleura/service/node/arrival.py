@@ -7,6 +7,7 @@ parts are led into a file of the intake instead, at the place where pynetdicom l
 """
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -14,16 +15,22 @@ from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu_primitives import P_DATA
 
+from pleura.errors import PleuraError
 from pleura.outputs.dicom.elements import Encoded
 from pleura.outputs.dicom.marks import IMPLEMENTATION_UID
-from pleura.service.errors import BusyError
 from pleura.service.files import SpooledFile
 
 _log = logging.getLogger(__name__)
 
+_C_STORE_RQ = 0x0001
+"""Command Field (0000,0100) of the request to store (PS3.7 9.3.1.1)."""
+SILENT_SECONDS = 1.0
+"""After which an association counts as idle."""
+PAUSE_SECONDS = 0.02
+"""Between two looks at an idle association."""
+_LOOK_SECONDS = 0.002
 _MOST_COMMAND_BYTES = 1 << 16
 """Of a command set, or of a data set that comes with another service's request."""
 _MOST_WAITING = 4
@@ -46,7 +53,7 @@ class Arrival:
     """
 
     def __init__(self, opened: Callable[[], SpooledFile], most: int, start: bytes) -> None:
-        self.failure: BusyError | OSError | TooLargeError | None = None
+        self.failure: Exception | None = None
         self.spooled: SpooledFile | None = None
         self.started = time.monotonic()
         self.answered_at: float | None = None
@@ -54,7 +61,7 @@ class Arrival:
         self._lock = threading.Lock()
         try:
             self.spooled = opened()
-        except (BusyError, OSError) as error:
+        except (PleuraError, OSError) as error:
             self.failure = error
         self.write(start)
 
@@ -83,13 +90,15 @@ class Arrival:
         self.discard()
         self.answered_at = time.monotonic()
 
-    def _give_up(self, why: OSError | TooLargeError) -> None:
+    def _give_up(self, why: Exception) -> None:
         assert self.spooled is not None
         self.failure = why
         _remove(self.spooled)
         self.spooled = None
 
-    # What pynetdicom asks of the file that it believes to be its own.
+    # From here on, what pynetdicom asks of the file that it believes to be its own.
+    name = ""
+
     @property
     def file(self) -> "Arrival":
         """Itself."""
@@ -100,8 +109,6 @@ class Arrival:
 
     def close(self) -> None:
         """Nothing: whoever answers sees to the file."""
-
-    name = ""
 
 
 class Inbox(DIMSEServiceProvider):
@@ -137,6 +144,20 @@ class Inbox(DIMSEServiceProvider):
         except Exception as error:  # whatever a peer sends, it ends no more than its association
             self._abort(type(error).__name__)
 
+    def get_msg(self, block: bool = False) -> Any:
+        """The next request with its context; (None, None) where there is none.
+
+        pynetdicom's own does not wait at all unless `block` is set, and is asked a thousand times
+        a second. This waits a little, but a request that comes ends the wait.
+        """
+        if block:
+            return super().get_msg(block=True)
+        idle = self.silent_seconds > SILENT_SECONDS
+        try:
+            return self.msg_queue.get(timeout=PAUSE_SECONDS if idle else _LOOK_SECONDS)
+        except queue.Empty:
+            return None, None
+
     @property
     def silent_seconds(self) -> float:
         """Time since the last request was answered; 0 while one arrives or waits."""
@@ -154,23 +175,20 @@ class Inbox(DIMSEServiceProvider):
     def _receive(self, context_id: int, value: bytes) -> None:
         single = P_DATA()
         single.presentation_data_value_list = [[context_id, value]]  # type: ignore[list-item]
-        waiting = self.message
-        if waiting is None and self.msg_queue.qsize() >= _MOST_WAITING:
+        if self.message is None and self.msg_queue.qsize() >= _MOST_WAITING:
             raise ValueError("more requests at a time than were negotiated")
         super().receive_primitive(single)
         message: Any = self.message
         if message is None:
             return
-        is_store = isinstance(message, C_STORE_RQ)
-        if is_store:
-            if message._data_set_file is None:
-                message._data_set_file = self._arriving(message, context_id)
-            elif time.monotonic() - message._data_set_file.started > self._object_seconds:
-                raise TimeoutError("an object that takes too long")
-            return
-        size = message.encoded_command_set.tell() + message.data_set.tell()
-        if size > _MOST_COMMAND_BYTES:
-            raise ValueError("an endless command")
+        if message.command_set.get("CommandField") != _C_STORE_RQ:
+            size = message.encoded_command_set.tell() + message.data_set.tell()
+            if size > _MOST_COMMAND_BYTES:
+                raise ValueError("an endless command")
+        elif message._data_set_file is None:
+            message._data_set_file = self._arriving(message, context_id)
+        elif time.monotonic() - message._data_set_file.started > self._object_seconds:
+            raise TimeoutError("an object that takes too long")
 
     def _arriving(self, message: Any, context_id: int) -> Arrival:
         contexts = {context.context_id: context for context in self.assoc.accepted_contexts}

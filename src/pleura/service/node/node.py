@@ -13,7 +13,7 @@ from pynetdicom.events import Event
 from pleura.outputs.dicom.marks import IMPLEMENTATION_UID
 from pleura.service.errors import SettingsError
 from pleura.service.intake import Intake
-from pleura.service.node.arrival import Inbox
+from pleura.service.node.arrival import SILENT_SECONDS, Inbox
 from pleura.service.node.contexts import supported_contexts
 from pleura.service.node.peers import STOPPING, rejection_of
 from pleura.service.node.storing import Storing
@@ -23,9 +23,6 @@ from pleura.service.settings.node import NodeSettings
 from pleura.service.wiring import Service
 
 _log = logging.getLogger(__name__)
-
-_SILENT_SECONDS = 1.0
-"""After which an association without a request does not hold up the end of the node."""
 
 
 class Node:
@@ -106,7 +103,7 @@ class Node:
             for association in left:
                 inbox = association.dimse
                 assert isinstance(inbox, Inbox)
-                if inbox.silent_seconds > _SILENT_SECONDS:
+                if inbox.silent_seconds > SILENT_SECONDS:
                     _abort(association)
             time.sleep(0.02)
         for association in left:

@@ -1,11 +1,13 @@
 """Connections with bounds: pynetdicom waits for ever, for as many bytes as a peer announces."""
 
 import logging
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from socketserver import BaseServer
 from typing import Any
 
@@ -16,7 +18,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from pleura.service.files import SpooledFile
-from pleura.service.node.arrival import Inbox
+from pleura.service.node.arrival import PAUSE_SECONDS, SILENT_SECONDS, Inbox
 from pleura.service.settings.node import NodeSettings
 
 # Its own lines about each PDU name UIDs, at a level that nobody reads.
@@ -44,6 +46,19 @@ class BoundedSocket(AssociationSocket):
     ) -> None:
         super().__init__(association, connection)
         self._settings = settings
+        self._heard = time.monotonic()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read.
+
+        pynetdicom asks a thousand times a second. After a second of silence this waits for the
+        peer a little, so that associations that are kept open cost next to nothing.
+        """
+        if self.socket is not None and time.monotonic() - self._heard > SILENT_SECONDS:
+            with suppress(OSError, ValueError):  # closed meanwhile, which is seen below
+                select.select([self.socket], [], [], PAUSE_SECONDS)
+        return super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes, or fewer when the peer has closed the connection.
@@ -51,6 +66,7 @@ class BoundedSocket(AssociationSocket):
         Raises:
             TimeoutError: they did not arrive in time.
         """
+        self._heard = time.monotonic()
         established = self.assoc.is_established
         longest = self._settings.max_pdu_kib * 1024 + _PDV_OVERHEAD
         if nr_bytes > (longest if established else _LONGEST_REQUEST):
@@ -77,7 +93,7 @@ class BoundedSocket(AssociationSocket):
         """No association request will come any more, for which a place would be kept."""
         dul = self.assoc.dul
         if self.assoc.requestor.primitive is None and dul.to_user_queue.empty():
-            dul.to_user_queue.put(None)  # type: ignore[arg-type]
+            dul.to_user_queue.put(None)
 
     @property
     def _seconds_to_associate(self) -> float:

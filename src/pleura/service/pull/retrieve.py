@@ -7,12 +7,18 @@ import requests
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser
 
+from pleura.errors import PleuraError
+from pleura.io.walk import Walk
 from pleura.service.dicomweb import DicomWeb, chunks
 from pleura.service.errors import PullError
 from pleura.service.files import SpooledFile
+from pleura.service.node.arrival import file_start
 
 # As it is stored there: what was compressed with a loss must not be compressed again.
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+
+_META_BYTES = 1 << 14
+_KEPT = (0x00020002, 0x00020003, 0x00020010)  # SOP class and instance, transfer syntax
 
 
 def retrieve(web: DicomWeb, path: str, spooled: SpooledFile, most: int) -> None:
@@ -32,12 +38,44 @@ def retrieve(web: DicomWeb, path: str, spooled: SpooledFile, most: int) -> None:
     with web.request("GET", path, headers={"Accept": _ACCEPT}, stream=True) as answer:
         if answer.status_code != 200:
             raise PullError(f"The server answered HTTP {answer.status_code}.")
-        for piece in _instance(answer):
+        for piece in _restarted(_instance(answer)):
             if spooled.size + len(piece) > most:
                 raise PullError("The instance is larger than node.max_object_mib.")
             spooled.write(piece)
     if spooled.size == 0:
         raise PullError("The server gave an empty answer.")
+
+
+def _restarted(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The file with the beginning that the node gives it.
+
+    What the server's own says of itself would make a second image of one that the node has
+    received, or will receive.
+    """
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= _META_BYTES:
+            break
+    yield _with_own_start(head)
+    yield from pieces
+
+
+def _with_own_start(head: bytes) -> bytes:
+    """As it is, where it does not begin as it should (PS3.10 7.1)."""
+    if head[128:138] != b"DICM\2\0\0\0UL":
+        return head
+    end = 144 + int.from_bytes(head[140:144], "little")
+    meta = head[144:end]
+    try:
+        found = {
+            element.tag: meta[element.begin : element.end].rstrip(b"\0 ").decode("ascii")
+            for element in Walk(meta, explicit=True, little=True).elements()
+            if element.tag in _KEPT
+        }
+        return file_start(*(found[tag] for tag in _KEPT)) + head[end:]
+    except (PleuraError, KeyError, ValueError):
+        return head
 
 
 def _instance(answer: requests.Response) -> Iterator[bytes]:

@@ -64,7 +64,7 @@ class WorkerSettings(Section):
         default=25,
         gt=0,
         description="Seconds in which a process that is told to stop finishes what is in hand; then"
-        " it is given back. Let what stops the service wait longer than that.",
+        " it is given back. Let what stops the service wait 20 seconds longer.",
     )
     memory_mib: float = Field(
         default=2048,

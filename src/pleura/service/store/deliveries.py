@@ -6,7 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select, update
 
-from pleura.service.errors import LeaseLostError, UnknownJobError, WorkerDiedError
+from pleura.service.errors import (
+    AbandonedError,
+    LeaseLostError,
+    UnknownJobError,
+    WorkerDiedError,
+)
 from pleura.service.settings.work import WorkerSettings
 from pleura.service.store.backoff import delay
 from pleura.service.store.clock import Clock, utc_now
@@ -33,7 +38,8 @@ class DeliveryStore:
     def claim(self, owner: str, destinations: Iterable[str]) -> Delivery | None:
         """Take the next delivery of a done job.
 
-        One whose lease has run out is taken over; if that was its last try, it is given up.
+        One whose lease has run out is tried again like one that failed, and given up if that was
+        its last try.
 
         Args:
             owner: unique name of the one who delivers.
@@ -169,6 +175,26 @@ class DeliveryStore:
                     " kept."
                 )
 
+    def give_up_abandoned(self, before: datetime) -> int:
+        """Give up what has been due since then and was not tried; returns how many.
+
+        So it is with a destination that was taken out of the settings: its deliveries would keep
+        results for ever.
+        """
+        abandoned = AbandonedError("Nobody tries this delivery any more.")
+        with writing(self.engine) as connection:
+            return connection.execute(
+                update(deliveries)
+                .where(
+                    deliveries.c.state == DeliveryState.WAITING, deliveries.c.next_try_at < before
+                )
+                .values(
+                    state=DeliveryState.FAILED,
+                    finished_at=self._clock(),
+                    **failure_columns(failure_of(abandoned)),
+                )
+            ).rowcount
+
     def counts(self) -> dict[tuple[str, DeliveryState], int]:
         """Deliveries by destination and state."""
         with reading(self.engine) as connection:
@@ -222,8 +248,9 @@ class DeliveryStore:
         """What was left goes back to the others, or is given up after the last try."""
         died = failure_of(WorkerDiedError("Every process that tried this delivery died or hung."))
         given_up = {"state": DeliveryState.FAILED, "finished_at": now, **failure_columns(died)}
-        again = {"state": DeliveryState.WAITING, "next_try_at": now}
         for row in self._left(connection, names, now, lock=True):
+            wait = delay(row.attempts, self._settings.retry_seconds)
+            again = {"state": DeliveryState.WAITING, "next_try_at": now + wait}
             values = given_up if row.attempts >= self._settings.delivery_attempts else again
             connection.execute(
                 update(deliveries)

@@ -6,7 +6,7 @@ instead of failing half-way.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from pleura.service.errors import StoreError, StoreUnavailableError
 from pleura.service.settings.storage import StorageSettings
+from pleura.service.store.turns import Turns
 
 SQLITE_NAME = "pleura.sqlite"
 BUSY_SECONDS = 30
@@ -122,15 +123,21 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def _begun(connection: Connection) -> Iterator[None]:
     connection.execution_options(**{_WRITE: True})
-    with connection.begin():
+    with _turn(connection.engine), connection.begin():
         yield
+
+
+def _turn(engine: Engine) -> AbstractContextManager[None]:
+    if engine.dialect.name != "sqlite" or engine.url.database is None:
+        return nullcontext()
+    return Turns(Path(engine.url.database), BUSY_SECONDS).turn()
 
 
 @contextmanager
 def _reaching() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
         raise StoreUnavailableError("The job store cannot be reached.") from error
 
 

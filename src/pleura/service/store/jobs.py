@@ -102,8 +102,9 @@ class JobStore(JobQueries):
     def claim(self, owner: str, recipe: Recipe) -> Job | None:
         """Take the next job: those that humans ranked first, then the oldest.
 
-        A job whose lease has run out is taken over; one whose last try was such is given up, so
-        that an image that kills workers does not kill them for ever.
+        A job whose lease has run out is tried again like one that failed, and given up if that was
+        its last try: an image that kills workers neither kills them for ever nor keeps others
+        waiting.
 
         Args:
             owner: unique name of the worker.
@@ -168,6 +169,12 @@ class JobStore(JobQueries):
         """
         with writing(self.engine) as connection:
             self._end(connection, job, state=State.RECEIVED, attempts=job.attempts - 1)
+
+    def end_leases(self, owner: str) -> None:
+        """Let the leases of a worker run out now, because it is known to be dead."""
+        held = and_(jobs.c.state == State.RUNNING, jobs.c.lease_owner == owner)
+        with writing(self.engine) as connection:
+            connection.execute(update(jobs).where(held).values(lease_until=self._clock()))
 
     def rank(self, job_id: str, place: int | None) -> Job:
         """Set a human's place for a job on the work list and in the queue; None takes it away.
@@ -338,8 +345,9 @@ class JobStore(JobQueries):
         died = WorkerDiedError("Every worker that tried this image died or hung.")
         given_up = {"state": State.FAILED, "finished_at": now, **failure_columns(failure_of(died))}
         for row in left:
-            last = row.attempts >= self._settings.attempts
-            values = given_up if last else {"state": State.RECEIVED, "next_try_at": now}
+            wait = delay(row.attempts, self._settings.retry_seconds)
+            again = {"state": State.RECEIVED, "next_try_at": now + wait}
+            values = given_up if row.attempts >= self._settings.attempts else again
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == row.id)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pleura.service.api.access import Admin
 from pleura.service.api.context import Here
 from pleura.service.api.responses import KEYED, problems
-from pleura.service.api.routes.jobs import Limit
+from pleura.service.api.routes.jobs import PRINTABLE, Limit
 from pleura.service.api.views import AuditPage, audit_line
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
@@ -21,7 +21,7 @@ def get_audit(
         str | None, Query(pattern="^[0-9a-f]{32}$", description="Only of this job.")
     ] = None,
     actor: Annotated[
-        str | None, Query(max_length=64, description="Only of this key; `-` for none.")
+        str | None, Query(pattern=PRINTABLE, description="Only of this key; `-` for none.")
     ] = None,
     before: Annotated[
         int | None,

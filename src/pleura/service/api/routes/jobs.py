@@ -35,6 +35,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$", description="Id of a job.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most entries of the page.")]
+PRINTABLE = "^[ -~]{1,128}$"
 _PIECE = 64 * 1024
 
 
@@ -49,7 +50,7 @@ def list_jobs(
     state: Annotated[list[State], Query(description="Only these; may be given again.")] = [],  # noqa: B006
     source: Annotated[
         str | None,
-        Query(max_length=128, description="Only from this sender: `api:KEY`, `dicom:AE_TITLE`."),
+        Query(pattern=PRINTABLE, description="Only from this sender: `api:KEY`, `dicom:AE_TITLE`."),
     ] = None,
     after: Annotated[
         str | None,
