@@ -111,10 +111,13 @@ def inside(points: list[tuple[float, float]], x: float, y: float) -> bool:
     return crossings % 2 == 1
 
 
+@pytest.mark.parametrize("grid", [0.0, 0.5], ids=["anywhere", "corners on centres"])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_drawn_polygon_is_the_pixels_whose_centre_it_holds(seed: int) -> None:
+def test_a_drawn_polygon_is_the_pixels_whose_centre_it_holds(seed: int, grid: float) -> None:
     rng = np.random.default_rng(seed)
-    points = [(float(x), float(y)) for x, y in rng.uniform(-5, 45, (int(rng.integers(3, 9)), 2))]
+    drawn = rng.uniform(-5, 45, (int(rng.integers(3, 9)), 2))
+    drawn = np.round(drawn / grid) * grid if grid else drawn
+    points = [(float(x), float(y)) for x, y in drawn]
     mask = filled(points, (32, 40))
     expected = [[inside(points, x + 0.5, y + 0.5) for x in range(40)] for y in range(32)]
     assert (mask == np.array(expected)).all()

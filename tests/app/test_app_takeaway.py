@@ -119,6 +119,19 @@ def text_of(pdf: bytes) -> str:
     return " ".join(reader.pages[0].extract_text().split())
 
 
+def heights_of(pdf: bytes) -> list[float]:
+    """Where lines stand, in points from the foot of the page."""
+    pypdf = pytest.importorskip("pypdf")
+    heights: list[float] = []
+
+    def visit(text: str, _: object, matrix: list[float], *__: object) -> None:
+        if text.strip():
+            heights.append(matrix[5])
+
+    pypdf.PdfReader(io.BytesIO(pdf)).pages[0].extract_text(visitor_text=visit)
+    return heights
+
+
 def test_the_page_says_what_it_must(tiny_engine: LocalEngine) -> None:
     case = case_of(tiny_engine, dicom())
     said = text_of(make_pdf(page_of(tiny_engine, case)))
@@ -169,9 +182,11 @@ def test_the_page_stays_one_page_whatever_happens(tiny_engine: LocalEngine) -> N
             "quality": record.quality.model_copy(update={"warnings": [warning] * 40}),
         }
     )
-    said = text_of(make_pdf(page_of(tiny_engine, case, record=crowded, title="x" * 500)))
+    pdf = make_pdf(page_of(tiny_engine, case, record=crowded, title="x" * 500))
+    said = text_of(pdf)
     assert "and 35 smaller ones" in said
     assert "…" in said
+    assert min(heights_of(pdf)) > 40  # points; nothing runs over the foot of the page
 
 
 def test_equal_results_give_equal_pages(tiny_engine: LocalEngine) -> None:

@@ -82,7 +82,7 @@ def shown_record(entry: Entry, point: str, identifying: bool) -> PredictionRecor
     record = entry.results[point]
     if identifying:
         return record
-    return record
+    return record.model_copy(update={"input": entry.title, "sop_instance_uid": ""})
 
 
 def as_json(entry: Entry, point: str, identifying: bool) -> bytes:
