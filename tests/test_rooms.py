@@ -69,9 +69,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
         "train",
     ),
     "service": (
-        frozenset(
-            {"errors", "inference", "io", "outputs", "phantom", "quality", "radiograph"}
-        ),
+        frozenset({"errors", "inference", "io", "outputs", "quality"}),
         "serve",
     ),
     "app": (
@@ -196,7 +194,9 @@ def _packages() -> dict[str, frozenset[str]]:
 
     base = modules(project["dependencies"])
     extras = project["optional-dependencies"]
-    return {"base": base} | {name: base | modules(extras[name]) for name in ("train", "serve", "app")}
+    return {"base": base} | {
+        name: base | modules(extras[name]) for name in ("train", "serve", "app")
+    }
 
 
 FILES = files_by_room()
