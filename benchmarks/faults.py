@@ -1,7 +1,7 @@
 """Whether the service keeps what it has acknowledged, whatever dies, fills up or breaks meanwhile.
 
     python benchmarks/faults.py [--images 2000] [--kills 36] [--database sqlite|postgresql]
-                                [--seed 1] [--keep FOLDER]
+                                [--judges 2] [--seed 1] [--keep FOLDER]
 
 Small synthetic radiographs stream in through storescu, associations of pynetdicom and the REST API;
 a model reckons with their brightness. The senders send again what was not acknowledged. Meanwhile
@@ -19,8 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +33,8 @@ from service_postgres import Cluster  # noqa: E402
 from pleura.service.store import FINISHED, DeliveryState, DeliveryStore, JobStore  # noqa: E402
 from pleura.service.store.engine import open_as_it_is  # noqa: E402
 from rle import machine  # noqa: E402
-from service_bench import Bench, Disk, benched, small_disk  # noqa: E402
+from service_bench import Bench, benched  # noqa: E402
+from service_disk import Disk, database, own_mounts, small_disk  # noqa: E402
 from service_faults import Faults  # noqa: E402
 from service_senders import (  # noqa: E402
     NO_ANSWER,
@@ -67,10 +67,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=36)
+    parser.add_argument("--judges", type=int, default=2, help="processes that judge")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for logs, records and database")
     options = parser.parse_args()
+    own_mounts()
     loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, load average at start {loads}")
     sound = run(options)
@@ -88,7 +90,8 @@ def run(options: argparse.Namespace) -> bool:
     ):
         folder = Path(scratch)
         url = None if server is None else server.new_database("pleura")
-        settings = settings_text(disk.folder, reserve_gib, write_model(folder / "model"), url)
+        model = write_model(folder / "model")
+        settings = settings_text(disk.folder, reserve_gib, model, url, options.judges)
         with benched(folder, settings) as bench:
             sound = Run(options, bench, disk, server).whole()
         if options.keep is not None:
@@ -111,6 +114,7 @@ class Run:
     def __init__(
         self, options: argparse.Namespace, bench: Bench, disk: Disk, server: Cluster | None
     ) -> None:
+        self._begun = time.monotonic()
         self._options = options
         self._bench = bench
         self._disk = disk
@@ -118,7 +122,7 @@ class Run:
         self._stream = Stream(options.images)
         self._spoiler = Spoiler(bench, self._ledger, image, uid_of, options.images)
         chance = random.Random(options.seed)
-        self._faults = Faults(bench, disk, self._ledger, server, chance, self._spoiler)
+        self._faults = Faults(bench, disk, server, chance, self._spoiler)
         self._chance = chance
 
     def whole(self) -> bool:
@@ -134,14 +138,24 @@ class Run:
             self._await_images(round(size * (number + self._chance.uniform(0.2, 0.8))), senders)
             self._stream.release(round(size * (number + 2)))
             self._faults.note_ends()
+            self._say(fault.__name__)
             fault()
+        self._say("no more faults")
         self._stream.release(self._options.images)
         self._await_images(self._options.images, senders)
         for sender in senders:
             sender.join(_PATIENCE)
+        self._say("everything was acknowledged")
         self._settle()
+        self._say("nothing waits any more")
         unstopped = self._bench.stop()
+        self._say("stopped")
         return self._report(senders, unstopped)
+
+    def _say(self, what: str) -> None:
+        """How it goes on, on stderr."""
+        elapsed = time.monotonic() - self._begun
+        print(f"{elapsed:6.1f} s, {self._ledger.count} images: {what}", file=sys.stderr)
 
     def _senders(self) -> list[Sender]:
         folder, port = self._bench.folder / "sent", self._bench.node_port
@@ -203,20 +217,9 @@ class Run:
         return not verdict.violations
 
 
-@contextmanager
-def database(kind: str) -> Iterator[Cluster | None]:
-    """A PostgreSQL server whose commits wait for the disk, or none."""
-    if kind == "sqlite":
-        yield None
-        return
-    cluster = Cluster(durable=True)
-    try:
-        yield cluster
-    finally:
-        cluster.remove()
-
-
-def settings_text(folder: Path, reserve_gib: float, model: Path, url: str | None) -> str:
+def settings_text(
+    folder: Path, reserve_gib: float, model: Path, url: str | None, judges: int
+) -> str:
     """The settings file, but for the connections."""
     database_url = "" if url is None else f'database_url = "{url}"'
     return f"""
@@ -231,7 +234,7 @@ model = "{model}"
 threads = 1
 
 [worker]
-count = 2
+count = {judges}
 attempts = {ATTEMPTS}
 job_seconds = 10
 lease_seconds = 11

@@ -32,12 +32,14 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "service")]
 
-from faults import database  # noqa: E402
+from service_tools import until  # noqa: E402
+
 from pleura import Predictor  # noqa: E402
 from pleura.service.store import FINISHED, DeliveryState, DeliveryStore, JobStore  # noqa: E402
 from pleura.service.store.engine import open_as_it_is  # noqa: E402
 from rle import machine  # noqa: E402
-from service_bench import Bench, benched, until  # noqa: E402
+from service_bench import Bench, benched  # noqa: E402
+from service_disk import database  # noqa: E402
 from service_load_report import Ends, Phase, print_latencies, print_memory, print_traffic  # noqa: E402
 from service_samples import Sampler  # noqa: E402
 from service_senders import SUCCESS, Ledger  # noqa: E402
@@ -115,6 +117,7 @@ class Load:
         phase.numbers = range(first, self.traffic.next)
         phase.seconds = time.time() - phase.begin
         self.phases.append(phase)
+        print(f"{name}: {len(phase.numbers)} images, {phase.seconds:.0f} s", file=sys.stderr)
 
     def _drained(self, name: str) -> None:
         """Wait until nothing waits any more."""

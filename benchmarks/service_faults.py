@@ -1,16 +1,16 @@
 """What is done to the service while images stream in."""
 
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 import psycopg
+from service_tools import until
 
-from service_bench import Bench, Disk, Part, until
-from service_senders import Ledger
+from service_bench import Bench, Part
+from service_disk import Disk
 from service_spoil import Spoiler
 
 AWAY_SECONDS = (1.0, 6.0)
@@ -36,7 +36,6 @@ class Faults:
     Args:
         bench: the service.
         disk: of the service.
-        ledger: of the senders, to see that a fault is felt.
         server: the database's; None for SQLite.
         chance: decides on times and victims.
         spoiler: damages files.
@@ -46,7 +45,6 @@ class Faults:
         self,
         bench: Bench,
         disk: Disk,
-        ledger: Ledger,
         server: Server | None,
         chance: random.Random,
         spoiler: Spoiler,
@@ -56,7 +54,6 @@ class Faults:
         self.ended: list[str] = []
         self._bench = bench
         self._disk = disk
-        self._ledger = ledger
         self._server = server
         self._chance = chance
         self._spoiler = spoiler
@@ -113,16 +110,16 @@ class Faults:
         self._kill_child("keeper")
 
     def fill_disk(self) -> None:
-        """No byte is left on the disk, until a sender was told so, and a while longer; a part that
-        is killed meanwhile must start on the full disk."""
-        told = self._ledger.refusals
+        """No byte is left on the disk for a while; a part is killed, and must start again."""
+        until(self._bench.node.is_up, _PATIENCE, "the node is up")
         self._disk.fill()
         try:
-            self._felt(lambda: self._ledger.refusals > told)
+            number = self._spoiler.send_one()
             self._kill_any()
             self._sleep(FULL_SECONDS)
         finally:
             self._disk.free()
+        self._spoiler.send_again(number)
         self.others["disk filled"] += 1
 
     def take_destination_away(self) -> None:
@@ -195,13 +192,6 @@ class Faults:
         time.sleep(self._chance.uniform(0, 0.5))
         self._bench.worker.kill_child(role)
         self.kills[role] += 1
-
-    def _felt(self, condition: Callable[[], bool]) -> None:
-        """Wait for a sender to feel it; where none sends just now, that is no fault of theirs."""
-        try:
-            until(condition, 20)
-        except AssertionError:
-            print("a fault that no sender felt in 20 s", file=sys.stderr)
 
     def _sleep(self, bounds: tuple[float, float]) -> None:
         time.sleep(self._chance.uniform(*bounds))

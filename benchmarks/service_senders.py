@@ -66,13 +66,6 @@ class Ledger:
                     self.acknowledged[number] += 1
                     self.at.setdefault(number, now)
 
-    @property
-    def refusals(self) -> int:
-        """Answers that were no success, so far."""
-        with self._lock:
-            said = [(answer, n) for (_, answer), n in self.answers.items()]
-        return sum(n for answer, n in said if answer not in (SUCCESS, NO_ANSWER))
-
 
 class Stream:
     """Numbers of images, given out as far as they are released.

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dicom_peer import RawPeer, c_store_rq, p_data
+from service_tools import until
 
 from pleura.service.settings import Settings
 from pleura.service.store import Job, JobStore, State
 from pleura.service.store.engine import open_as_it_is
-from service_bench import Bench, until
+from service_bench import Bench
 from service_senders import NO_ANSWER, SUCCESS, Ledger
 
 CHANNEL = "byte by byte"
@@ -66,6 +67,16 @@ class Spoiler:
         """Remove a file from the spool while the rest of it arrives, then send the image again."""
         number = self._fresh()
         self._send(number, Path.unlink)
+        self._send_until_taken(number, None)
+
+    def send_one(self) -> int:
+        """Send an image once, whatever it is told; returns its number, for `send_again`."""
+        number = self._fresh()
+        self._send(number, None)
+        return number
+
+    def send_again(self, number: int) -> None:
+        """Send an image until it is acknowledged."""
         self._send_until_taken(number, None)
 
     def _fresh(self) -> int:

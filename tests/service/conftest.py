@@ -1,6 +1,7 @@
 """Settings, services and databases for the tests of the service."""
 
 import logging
+import shutil
 import sys
 import threading
 import warnings
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from service_postgres import Cluster
 from service_stores import SetClock
+from service_tools import quick_folder
 from sqlalchemy import Engine
 
 from pleura import Predictor
@@ -32,6 +34,14 @@ STORE_SETTINGS = WorkerSettings(lease_seconds=90, attempts=3, delivery_attempts=
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the tiny model."""
     return write_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """pytest's own, but in memory where there is room, and gone after the test."""
+    folder = quick_folder("pleura-test-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -130,8 +140,10 @@ def _postgres_engine(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def _sqlite_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return open_engine(StorageSettings(folder=tmp_path_factory.mktemp("engine")))
+def _sqlite_engine() -> Iterator[Engine]:
+    folder = quick_folder("pleura-test-")
+    yield open_engine(StorageSettings(folder=folder))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

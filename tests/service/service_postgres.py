@@ -4,13 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from service_tools import end_with_the_tests, free_port, until
+from service_tools import end_with_the_tests, free_port, quick_folder, until
 
 USER = "nobody"
 
@@ -28,7 +26,7 @@ class Cluster:
             pytest.skip("PostgreSQL (initdb, postgres) is not installed")
         self.port = free_port()
         # Not in pytest's own folder, which other users cannot enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="pleura-postgres-"))
+        self.folder = quick_folder("pleura-postgres-")
         if os.getuid() == 0:
             shutil.chown(self.folder, USER)
         self._durable = durable

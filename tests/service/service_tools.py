@@ -1,17 +1,27 @@
 """Waiting with a deadline, free ports, and processes that do not outlive the tests."""
 
 import ctypes
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+SHARED_MEMORY = Path("/dev/shm")
 
 
-def until(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+def quick_folder(prefix: str) -> Path:
+    """A new folder, in memory where there is room: disks of test machines stall now and then."""
+    roomy = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > 1 << 30
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=SHARED_MEMORY if roomy else None))
+
+
+def until(condition: Callable[[], T], seconds: float = 90.0, what: str = "") -> T:
     """Ask again and again until the answer is true; returns it.
 
     Raises:

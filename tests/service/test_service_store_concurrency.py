@@ -59,7 +59,7 @@ def test_two_hundred_jobs_are_done_once_each_by_four_processes(
     jobs = service_hammer.store(str(tmp_path), database_url or "", 60)
     ids = {jobs.submit(received(number), RECIPE).id for number in range(200)}
     hammers = [Hammer(tmp_path, database_url, 60, "drain") for _ in range(4)]
-    until(lambda: all(hammer.ready() for hammer in hammers), 60)
+    until(lambda: all(hammer.ready() for hammer in hammers))
     (tmp_path / "go").touch()
     for hammer in hammers:
         hammer.end()
@@ -82,13 +82,13 @@ def test_processes_killed_in_the_middle_lose_nothing(
         Hammer(tmp_path, database_url, 0.3, "submit", str(first)) for first in (0, 10**6, 10**6)
     ]
     judges = [Hammer(tmp_path, database_url, 0.3, "judge") for _ in range(2)]
-    living = submitters + judges
-    while living:
-        working = until(lambda: [each for each in living if len(each.said()) > 10], 60)
-        for hammer in working:
-            time.sleep(chance.uniform(0, 0.02))  # so that it dies anywhere
-            hammer.kill()
-            living.remove(hammer)
+    for living in (judges[:], submitters[:]):  # those that judge first, while there is much to do
+        while living:
+            working = until(lambda among=living: [h for h in among if len(h.said()) > 10])
+            for hammer in working:
+                time.sleep(chance.uniform(0, 0.02))  # so that it dies anywhere
+                hammer.kill()
+                living.remove(hammer)
     drain = Hammer(tmp_path, database_url, 0.3, "drain")
     drain.end()
 
@@ -112,7 +112,7 @@ def test_the_same_image_taken_at_once_is_one_job(
     """Two submitters of the same numbers run side by side, and get the same ids."""
     (tmp_path / "go").touch()
     first, second = (Hammer(tmp_path, database_url, 60, "submit", "0") for _ in range(2))
-    until(lambda: min(len(first.said()), len(second.said())) > rounds, 60, "both submit")
+    until(lambda: min(len(first.said()), len(second.said())) > rounds, what="both submit")
     first.kill()
     second.kill()
     for one, other in zip(first.said(), second.said(), strict=False):

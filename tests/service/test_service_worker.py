@@ -109,7 +109,7 @@ def finished(service: Service, *jobs: Job) -> bool:
 def begun(service: Service) -> None:
     """Wait until a judge is in the middle of a job; there must be a file `slow`."""
     mark = service.settings.storage.folder / "begun"
-    until(mark.exists, 40, "a job is begun")
+    until(mark.exists, what="a job is begun")
     mark.unlink()
 
 
@@ -130,7 +130,7 @@ def test_a_judge_killed_in_the_middle_is_replaced_and_the_job_done_once(
     begun(service)
     os.kill(parent.judge(), signal.SIGKILL)
     wait.unlink()
-    until(lambda: finished(service, job), 40)
+    until(lambda: finished(service, job))
     job = service.jobs.get(job.id)  # done though the lease of the dead one lasts
     assert (job.state, job.attempts) == (State.DONE, 2)
     assert len(list(service.files.stored_results(job.id[:2]))) == 1
@@ -152,7 +152,7 @@ def test_a_judge_that_hangs_is_killed_and_the_job_done_once(
     os.kill(parent.judge(), signal.SIGSTOP)  # as deaf as a process can be
     until(lambda: "hangs: killed" in parent.log)
     wait.unlink()
-    until(lambda: finished(service, job, other), 60)
+    until(lambda: finished(service, job, other))
     for each in (job, other):
         outcome = service.jobs.get(each.id).outcome
         assert outcome is not None
@@ -225,7 +225,7 @@ def test_a_judge_that_has_grown_is_replaced_after_its_job(
     service = open_service(settings)
     jobs = [take(service, image(number)) for number in range(2)]
     parent = start(settings)
-    until(lambda: finished(service, *jobs), 40)
+    until(lambda: finished(service, *jobs))
     assert parent.log.count("more than worker.memory_mib") >= 1
     assert {service.jobs.get(job.id).attempts for job in jobs} == {1}
     service.close()
@@ -237,7 +237,7 @@ def test_a_process_that_dies_at_once_is_started_again_more_and_more_slowly(
     service = open_service(changed(settings))
     starts = settings.storage.folder / "starts"
     parent = start(service.settings, "die_at_once")
-    until(lambda: starts.exists() and starts.read_text().count("\n") >= 3, 40)
+    until(lambda: starts.exists() and starts.read_text().count("\n") >= 3)
     first, second, third = map(float, starts.read_text().split()[:3])
     assert second - first >= 1
     assert third - second >= 2
@@ -257,7 +257,7 @@ def test_a_database_that_is_away_is_waited_for(
         service = open_service(settings)
         first = take(service, image(1))
         parent = start(settings)
-        until(lambda: finished(service, first), 40)
+        until(lambda: finished(service, first))
         cluster.stop()
         until(lambda: "the database cannot be reached" in parent.log)
         judge = parent.judge()
@@ -309,7 +309,7 @@ def test_pleura_worker_judges_stops_and_logs_no_patient(settings: Settings, tmp_
     )
     try:
         everything = [job for those in jobs.values() for job in those]
-        until(lambda: finished(service, *everything), 60)
+        until(lambda: finished(service, *everything))
         assert parent.stop() == 0
     finally:
         parent.process.kill()
