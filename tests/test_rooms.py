@@ -147,7 +147,7 @@ def _names(node: ast.AST) -> list[str]:
         assert node.level == 0, "imports are absolute"
         module = node.module or ""
         return [f"pleura.{a.name}" for a in node.names] if module == "pleura" else [module]
-    # A module that is imported by its name, as the lazy public names are; `pleura.sqlite` is a file.
+    # A module that is imported by its name, as the lazy public names are; other names are files.
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         named = re.fullmatch(r"pleura\.(\w+)(\.\w+)*(:\w+)?", node.value)
         return [node.value.partition(":")[0]] if named and named[1] in ROOMS else []

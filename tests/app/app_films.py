@@ -3,6 +3,7 @@
 import io
 import zipfile
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,19 +53,24 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 @cache
-def upside_down() -> bytes:
-    """A synthetic radiograph that an input gate should not let pass, as PNG."""
+def drawn(seed: int, positive: bool) -> Any:
+    """A synthetic radiograph, drawn once for all tests."""
     from pleura.phantom import draw, spec_for
 
-    picture = np.ascontiguousarray(np.rot90(draw(spec_for(2, False)).pixels, 2))
-    done, encoded = cv2.imencode(".png", picture)
-    assert done
-    return encoded.tobytes()
+    return draw(spec_for(seed, positive))
 
 
 @cache
 def phantom(seed: int, positive: bool) -> bytes:
-    """A synthetic radiograph as DICOM, drawn once."""
-    from pleura.phantom import draw, spec_for, to_dicom
+    """The same as a DICOM file."""
+    from pleura.phantom import to_dicom
 
-    return to_dicom(draw(spec_for(seed, positive)))
+    return to_dicom(drawn(seed, positive))
+
+
+def upside_down() -> bytes:
+    """A synthetic radiograph that an input gate should not let pass, as PNG."""
+    picture = np.ascontiguousarray(np.rot90(drawn(2, False).pixels, 2))
+    done, encoded = cv2.imencode(".png", picture)
+    assert done
+    return encoded.tobytes()

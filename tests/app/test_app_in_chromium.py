@@ -25,7 +25,7 @@ from app_browser import (
     wait_for_film,
     wait_for_list,
 )
-from app_films import phantom, upside_down
+from app_films import drawn, phantom, upside_down
 from app_server import Server
 
 
@@ -178,7 +178,7 @@ def test_the_segmentation_is_downloaded_and_valid(page: Any, tmp_path: Path) -> 
     assert segmentation.PatientID == film.PatientID
     mask = segmentation.pixel_array.astype(bool)
     assert mask.shape == (film.Rows, film.Columns)
-    truth = mask_of_phantom()
+    truth = drawn(1, True).mask
     assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.5
     if shutil.which("dciodvfy"):
         path = tmp_path / "seg.dcm"
@@ -187,12 +187,6 @@ def test_the_segmentation_is_downloaded_and_valid(page: Any, tmp_path: Path) -> 
         said = (done.stdout + done.stderr).decode("latin-1").splitlines()
         assert "Segmentation" in said
         assert [line for line in said if line.startswith("Error")] == []
-
-
-def mask_of_phantom() -> np.ndarray:
-    from pleura.phantom import draw, spec_for
-
-    return np.asarray(draw(spec_for(1, True)).mask)
 
 
 def test_the_page_for_one_film_is_a_pdf(page: Any) -> None:

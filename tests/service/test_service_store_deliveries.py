@@ -237,3 +237,19 @@ def test_wait_again_when_their_job_is_done_anew(
     assert deliveries.claim("d", BOTH) is None
     judged(jobs)
     assert states(deliveries, job) == dict.fromkeys(BOTH, DeliveryState.WAITING)
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_go_over_to_the_job_that_supersedes_theirs(
+    jobs: JobStore, deliveries: DeliveryStore, clock: SetClock, done: bool
+) -> None:
+    old = jobs.submit(received(), RECIPE, BOTH)
+    clock.forward(1)
+    new = jobs.submit(received(), NEWER, ("PACS",))
+    jobs.rank(new.id, 1 if done else None)  # so that it comes first
+    for _ in range(2):
+        if (job := jobs.claim("w", NEWER)) is not None:
+            jobs.finish(job, outcome())
+    assert jobs.get(old.id).state is State.FAILED
+    assert deliveries.of_job(old.id) == []
+    assert states(deliveries, new) == dict.fromkeys(BOTH, DeliveryState.WAITING)

@@ -303,8 +303,8 @@ class JobStore(JobQueries):
             now = self._clock()
             self._end_leases(connection, now)
             row = self._next(connection, now)
-            while row is not None and self._is_superseded(connection, row, recipe):
-                self._supersede(connection, row, now)
+            while row is not None and (twin := self._twin(connection, row, recipe)) is not None:
+                self._supersede(connection, row, twin, now)
                 row = self._next(connection, now)
             if row is None:
                 return None
@@ -337,33 +337,32 @@ class JobStore(JobQueries):
 
     def _end_leases(self, connection: Connection, now: datetime) -> None:
         """Jobs whose worker died or hung: back to the others, or given up after the last try."""
+        run_out = and_(jobs.c.state == State.RUNNING, jobs.c.lease_until <= now)
         left = connection.execute(
-            select(jobs.c.id, jobs.c.attempts)
-            .where(jobs.c.state == State.RUNNING, jobs.c.lease_until <= now)
-            .with_for_update(skip_locked=True)
+            select(jobs.c.id, jobs.c.attempts).where(run_out).with_for_update(skip_locked=True)
         ).all()
-        died = WorkerDiedError("Every worker that tried this image died or hung.")
-        given_up = {"state": State.FAILED, "finished_at": now, **failure_columns(failure_of(died))}
+        died = failure_of(WorkerDiedError("Every worker that tried this image died or hung."))
+        given_up = {"state": State.FAILED, "finished_at": now, **failure_columns(died)}
         for row in left:
             wait = delay(row.attempts, self._settings.retry_seconds)
             again = {"state": State.RECEIVED, "next_try_at": now + wait}
             values = given_up if row.attempts >= self._settings.attempts else again
             connection.execute(
                 update(jobs)
-                .where(jobs.c.id == row.id)
+                .where(jobs.c.id == row.id, run_out)
                 .values(lease_owner=None, lease_until=None, **values)
             )
 
-    def _is_superseded(self, connection: Connection, row: Row[Any], recipe: Recipe) -> bool:
-        """Whether a job of another recipe need not be done, for the sake of a newer one."""
+    def _twin(self, connection: Connection, row: Row[Any], recipe: Recipe) -> Row[Any] | None:
+        """The newer job of the same image, if this one is of another recipe and need not be done."""
         if row.recipe_sha256 == recipe.sha256:
-            return False
+            return None
         newer = or_(
             jobs.c.received_at > row.received_at,
             and_(jobs.c.received_at == row.received_at, jobs.c.id > row.id),
         )
-        twin = connection.execute(
-            select(jobs.c.id)
+        return connection.execute(
+            select(jobs)
             .where(
                 jobs.c.input_sha256 == row.input_sha256,
                 jobs.c.id != row.id,
@@ -373,10 +372,13 @@ class JobStore(JobQueries):
                 ),
             )
             .limit(1)
+            .with_for_update()
         ).first()
-        return twin is not None
 
-    def _supersede(self, connection: Connection, row: Row[Any], now: datetime) -> None:
+    def _supersede(
+        self, connection: Connection, row: Row[Any], twin: Row[Any], now: datetime
+    ) -> None:
+        """Give a job up for the sake of another one, which takes its deliveries over."""
         superseded = SupersededError("The image was received again, for the model of today.")
         columns = failure_columns(failure_of(superseded))
         connection.execute(
@@ -384,6 +386,10 @@ class JobStore(JobQueries):
             .where(jobs.c.id == row.id)
             .values(state=State.FAILED, finished_at=now, **columns)
         )
+        unsent = and_(deliveries.c.job_id == row.id, deliveries.c.state == DeliveryState.PENDING)
+        names = connection.execute(select(deliveries.c.destination).where(unsent)).scalars().all()
+        self._open_deliveries(connection, job_of(twin), names, now)
+        connection.execute(delete(deliveries).where(unsent))
 
     def _end(self, connection: Connection, job: Job, **values: Any) -> None:
         """End a try, if the lease is still the one of `job`."""
