@@ -45,6 +45,7 @@ class Cluster:
             "unix_socket_directories": "",
             "fsync": "on" if self._durable else "off",
             "shared_buffers": "32MB",
+            "dynamic_shared_memory_type": "mmap",  # in its folder, which is removed
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:

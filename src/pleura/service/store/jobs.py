@@ -2,39 +2,31 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Engine,
-    Row,
-    Select,
     and_,
     delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
-from pleura.service.errors import (
-    BusyError,
-    LeaseLostError,
-    SupersededError,
-    UnknownJobError,
-    WorkerDiedError,
-)
+from pleura.service.errors import BusyError, LeaseLostError, UnknownJobError
 from pleura.service.settings.work import WorkerSettings
 from pleura.service.store.backoff import delay
+from pleura.service.store.claiming import end_leases, in_turn, next_due, supersede, twin_of
 from pleura.service.store.clock import Clock, utc_now
 from pleura.service.store.engine import reading, writing
+from pleura.service.store.opening import open_deliveries, renew
 from pleura.service.store.queries import WAITING, JobQueries
 from pleura.service.store.rows import (
     failure_columns,
-    failure_of,
     job_of,
     outcome_columns,
     received_columns,
@@ -200,7 +192,7 @@ class JobStore(JobQueries):
                 raise UnknownJobError(
                     f"Job {job_id} is not one that was given up and whose image is kept."
                 )
-            self._renew(connection, job_id)
+            renew(connection, job_id, self._clock())
             return self._get(connection, job_id)
 
     def _submit(self, received: Received, recipe: Recipe, destinations: Sequence[str]) -> Job:
@@ -234,7 +226,7 @@ class JobStore(JobQueries):
                 job_id = row.id
                 self._received_again(connection, job_of(row), received)
             job = self._get(connection, job_id)
-            self._open_deliveries(connection, job, destinations, now)
+            open_deliveries(connection, job, destinations, now)
             return job
 
     def _received_again(self, connection: Connection, job: Job, received: Received) -> None:
@@ -243,42 +235,7 @@ class JobStore(JobQueries):
         lost = job.state is State.DONE and (job.outcome is None or job.outcome.results is None)
         if job.state is State.FAILED or lost:
             self._check_queue(connection)
-            self._renew(connection, job.id)
-
-    def _renew(self, connection: Connection, job_id: str) -> None:
-        now = self._clock()
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job_id)
-            .values(
-                state=State.RECEIVED,
-                attempts=0,
-                next_try_at=now,
-                started_at=None,
-                finished_at=None,
-                **outcome_columns(None),
-            )
-        )
-
-    def _open_deliveries(
-        self, connection: Connection, job: Job, destinations: Sequence[str], now: datetime
-    ) -> None:
-        """One row for each destination; it is due when the job is done."""
-        if job.state is State.REFUSED:
-            return
-        state = DeliveryState.WAITING if job.state is State.DONE else DeliveryState.PENDING
-        opened = {"state": state, "attempts": 0, "next_try_at": now}
-        of_job = deliveries.c.job_id == job.id
-        known = set(connection.execute(select(deliveries.c.destination).where(of_job)).scalars())
-        for name in dict.fromkeys(destinations):
-            if name not in known:
-                connection.execute(
-                    insert(deliveries).values(job_id=job.id, destination=name, **opened)
-                )
-        if known:  # those that were given up get another chance, too
-            given_up = and_(of_job, deliveries.c.state == DeliveryState.FAILED)
-            again = {**opened, "finished_at": None, **failure_columns(None)}
-            connection.execute(update(deliveries).where(given_up).values(**again))
+            renew(connection, job.id, self._clock())
 
     def _check_queue(self, connection: Connection) -> None:
         waiting = connection.execute(
@@ -294,18 +251,18 @@ class JobStore(JobQueries):
         with reading(self.engine) as connection:
             return any(
                 # Ordered as the index is, or PostgreSQL reads the table to find one row.
-                connection.execute(_in_turn(select(jobs.c.id).where(due)).limit(1)).first()
+                connection.execute(in_turn(select(jobs.c.id).where(due)).limit(1)).first()
                 for due in (waiting, left)
             )
 
     def _claim(self, owner: str, recipe: Recipe) -> Job | None:
         with writing(self.engine) as connection:
             now = self._clock()
-            self._end_leases(connection, now)
-            row = self._next(connection, now)
-            while row is not None and (twin := self._twin(connection, row, recipe)) is not None:
-                self._supersede(connection, row, twin, now)
-                row = self._next(connection, now)
+            end_leases(connection, self._settings, now)
+            row = next_due(connection, now)
+            while row is not None and (twin := twin_of(connection, row, recipe)) is not None:
+                supersede(connection, row, twin, now)
+                row = next_due(connection, now)
             if row is None:
                 return None
             connection.execute(
@@ -322,75 +279,6 @@ class JobStore(JobQueries):
             )
             return self._get(connection, row.id)
 
-    def _next(self, connection: Connection, now: datetime) -> Row[Any] | None:
-        """The job that is due first, held against other workers."""
-        for turn in (jobs.c.rank.is_not(None), jobs.c.rank.is_(None)):
-            due = select(jobs).where(
-                jobs.c.state == State.RECEIVED, turn, jobs.c.next_try_at <= now
-            )
-            row = connection.execute(
-                _in_turn(due).limit(1).with_for_update(skip_locked=True)
-            ).first()
-            if row is not None:
-                return row
-        return None
-
-    def _end_leases(self, connection: Connection, now: datetime) -> None:
-        """Jobs whose worker died or hung: back to the others, or given up after the last try."""
-        run_out = and_(jobs.c.state == State.RUNNING, jobs.c.lease_until <= now)
-        left = connection.execute(
-            select(jobs.c.id, jobs.c.attempts).where(run_out).with_for_update(skip_locked=True)
-        ).all()
-        died = failure_of(WorkerDiedError("Every worker that tried this image died or hung."))
-        given_up = {"state": State.FAILED, "finished_at": now, **failure_columns(died)}
-        for row in left:
-            wait = delay(row.attempts, self._settings.retry_seconds)
-            again = {"state": State.RECEIVED, "next_try_at": now + wait}
-            values = given_up if row.attempts >= self._settings.attempts else again
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == row.id, run_out)
-                .values(lease_owner=None, lease_until=None, **values)
-            )
-
-    def _twin(self, connection: Connection, row: Row[Any], recipe: Recipe) -> Row[Any] | None:
-        """The newer job of the same image, if this one is of another recipe and need not be done."""
-        if row.recipe_sha256 == recipe.sha256:
-            return None
-        newer = or_(
-            jobs.c.received_at > row.received_at,
-            and_(jobs.c.received_at == row.received_at, jobs.c.id > row.id),
-        )
-        return connection.execute(
-            select(jobs)
-            .where(
-                jobs.c.input_sha256 == row.input_sha256,
-                jobs.c.id != row.id,
-                or_(
-                    jobs.c.recipe_sha256 == recipe.sha256,
-                    and_(jobs.c.state == State.RECEIVED, newer),
-                ),
-            )
-            .limit(1)
-            .with_for_update()
-        ).first()
-
-    def _supersede(
-        self, connection: Connection, row: Row[Any], twin: Row[Any], now: datetime
-    ) -> None:
-        """Give a job up for the sake of another one, which takes its deliveries over."""
-        superseded = SupersededError("The image was received again, for the model of today.")
-        columns = failure_columns(failure_of(superseded))
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == row.id)
-            .values(state=State.FAILED, finished_at=now, **columns)
-        )
-        unsent = and_(deliveries.c.job_id == row.id, deliveries.c.state == DeliveryState.PENDING)
-        names = connection.execute(select(deliveries.c.destination).where(unsent)).scalars().all()
-        self._open_deliveries(connection, job_of(twin), names, now)
-        connection.execute(delete(deliveries).where(unsent))
-
     def _end(self, connection: Connection, job: Job, **values: Any) -> None:
         """End a try, if the lease is still the one of `job`."""
         changed = connection.execute(
@@ -405,8 +293,3 @@ class JobStore(JobQueries):
         )
         if changed.rowcount != 1:
             raise LeaseLostError(f"Job {job.id} is no longer this worker's.")
-
-
-def _in_turn(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """In the order in which jobs of one state are taken."""
-    return query.order_by(jobs.c.rank, jobs.c.received_at, jobs.c.id)
