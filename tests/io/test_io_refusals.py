@@ -166,7 +166,8 @@ def test_refusal(code: str, make: Callable[[], Any], caplog: pytest.LogCaptureFi
 
 
 def test_every_refusal_of_the_reader_is_covered() -> None:
-    every = {kind.code for kind in errors.RefusedInputError.__subclasses__()}
+    kinds = errors.RefusedInputError.__subclasses__()
+    every = {kind.code for kind in kinds if kind.__module__ == errors.__name__}  # or it is a room's
     readers = {code for code in every if not code.startswith("picture_")}  # the gate has those
     assert {code for code, _, _ in REFUSALS} == readers
 
