@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,7 +227,9 @@ def test_the_api_starts_while_the_database_is_away(settings: Settings) -> None:
         storage = settings.storage.model_copy(update={"database_url": cluster.url()})
         service = open_service(settings.model_copy(update={"storage": storage}))
         cluster.stop()
-        anyio.run(_start_without_database, service, cluster)
+        # In a thread of its own: a browser of other tests may keep a loop in this one.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(anyio.run, _start_without_database, service, cluster).result()
         service.close()
     finally:
         cluster.remove()
