@@ -116,6 +116,7 @@ class Load:
         yield phase
         phase.numbers = range(first, self.traffic.next)
         phase.seconds = time.time() - phase.begin
+        phase.load_average = os.getloadavg()[0]
         self.phases.append(phase)
         print(f"{name}: {len(phase.numbers)} images, {phase.seconds:.0f} s", file=sys.stderr)
 

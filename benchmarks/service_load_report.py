@@ -22,6 +22,7 @@ class Phase:
         numbers: of the images that were offered.
         seconds: that it lasted.
         withdrawn: images that were offered and never sent: every association was in use.
+        load_average: of the machine in the last minute, at the end.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Phase:
     numbers: range = range(0)
     seconds: float = 0.0
     withdrawn: int = 0
+    load_average: float = 0.0
 
     @property
     def end(self) -> float:
@@ -61,7 +63,7 @@ def print_traffic(phases: Sequence[Phase], ledger: Ledger, ends: Ends) -> None:
     """What was sent, and what was said."""
     print(
         "| phase | s | sent per minute | acknowledged | refused | never sent"
-        " | judged per minute | delivered per minute |\n|---|---|---|---|---|---|---|---|"
+        " | judged per minute | delivered per minute | load average |\n" + "|---" * 9 + "|"
     )
     for phase in phases:
         minutes = phase.seconds / 60
@@ -73,7 +75,8 @@ def print_traffic(phases: Sequence[Phase], ledger: Ledger, ends: Ends) -> None:
         )
         print(
             f"| {phase.name} | {phase.seconds:.0f} | {sent / minutes:.1f} | {taken}"
-            f" | {sent - taken} | {phase.withdrawn} | {judged:.1f} | {delivered:.1f} |"
+            f" | {sent - taken} | {phase.withdrawn} | {judged:.1f} | {delivered:.1f}"
+            f" | {phase.load_average:.1f} |"
         )
     print()
 
