@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from pleura.errors import DataError, ModelError
-from pleura.training.examples import load_examples
+from pleura.errors import DataError, ModelError, RefusedInputError
+from pleura.inference import Predictor
+from pleura.training.examples import as_radiograph, load_examples
 from pleura.training.run import train
 from pleura.training.teacher import MAP_SIDE, Taught, teach
+from tiny_gate import add_gate
 from tiny_model import write_model
 from tiny_run import IMAGES, SIDE, config, write_data
 
@@ -109,3 +111,16 @@ def test_a_run_teaches_the_next_one(tmp_path):
         )
     )
     assert (student / "metrics.json").is_file()
+
+
+def test_a_teacher_with_a_gate_judges_what_the_data_set_holds(images, tmp_path):
+    """A picture that the gate doubts is refused when it is sent, and learned from in a data set."""
+    model = write_model(tmp_path / "model")
+    ungated = teach(images, model, tmp_path, "two")
+    bright = np.full((1, 64, 64), 255, np.uint8)
+    gated = add_gate(model)
+    with pytest.raises(RefusedInputError):
+        Predictor.load(gated).predict(as_radiograph(bright[0]))
+    taught = teach(np.concatenate([images, bright]), gated, tmp_path, "three")
+    np.testing.assert_array_equal(taught.labels[:2], ungated.labels)
+    assert taught.labels[2] > 0.9

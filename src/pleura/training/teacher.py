@@ -21,6 +21,7 @@ from pleura.errors import DataError, ModelError
 from pleura.inference import Predictor
 from pleura.inference.manifest import MANIFEST_NAME, sha256_of
 from pleura.inference.preprocess import prepare
+from pleura.quality import GateSettings, Strictness
 from pleura.training.checkpoint import load_network
 from pleura.training.config import load_config
 from pleura.training.examples import as_radiograph
@@ -119,7 +120,8 @@ def _judge_of(teacher: Path) -> tuple[Judge, str]:
 
 
 def _model_judge(folder: Path) -> Judge:
-    predictor = Predictor.load(folder)
+    # Whoever made the data set chose its images; a gate that refused one would end the training.
+    predictor = Predictor.load(folder, gate=GateSettings(Strictness.OFF))
 
     def judge(image: NDArray[np.uint8]) -> tuple[float, NDArray[np.float32]]:
         prediction = predictor.predict(as_radiograph(image), always_segment=True)
