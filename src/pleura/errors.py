@@ -228,6 +228,29 @@ class NoDicomSourceError(OutputError):
     default_hint = "Give the original DICOM file; the other formats hold the result all the same."
 
 
+class StoreError(PleuraError):
+    """An object store does not answer, or not as it should, after several tries."""
+
+    code = "store_error"
+    default_hint = "Check address, credentials and network; then run the same command again."
+
+
+class BatchChangedError(PleuraError):
+    """A run that cannot be continued: its settings, model or list of inputs are others now."""
+
+    code = "batch_changed"
+    default_hint = "Run the command that began it, or name a new output."
+
+
+class WorkerDiedError(PleuraError):
+    """A process died while it judged: memory ran out, or a decoder crashed."""
+
+    code = "worker_died"
+    default_hint = (
+        "Give each worker more memory, or fewer workers; a file that does it alone is bad."
+    )
+
+
 class MissingDependencyError(PleuraError, ImportError):
     """A part of Pleura whose optional packages are not installed."""
 

@@ -36,6 +36,13 @@ def _container_quota() -> int | None:
         return None
 
 
+def usable_cores() -> int:
+    """Physical cores that this process may use, at least 1."""
+    cores = _physical_cores(_usable_cpus())
+    quota = _container_quota()
+    return max(1, cores if quota is None else min(cores, quota))
+
+
 def default_threads(processes: int = 1) -> int:
     """Physical cores that this process may use, at least 1 and at most `MAX_DEFAULT_THREADS`.
 
@@ -44,7 +51,4 @@ def default_threads(processes: int = 1) -> int:
     Args:
         processes: that share the cores.
     """
-    cores = _physical_cores(_usable_cpus())
-    quota = _container_quota()
-    usable = cores if quota is None else min(cores, quota)
-    return max(1, min(MAX_DEFAULT_THREADS, usable // processes))
+    return max(1, min(MAX_DEFAULT_THREADS, usable_cores() // processes))

@@ -158,7 +158,7 @@ class _Walk:
             return
         walked.add(identity)
         for name in names:
-            if not _is_litter(name) and not self._is_left_out(folder / name):
+            if not is_litter(name) and not self._is_left_out(folder / name):
                 yield from self.under(folder / name, named=False, walked=walked)
 
     def _in_archive(self, path: Path) -> Iterator[Input]:
@@ -179,7 +179,7 @@ def _members(called: str, archive: Archive) -> Iterator[Input]:
     try:
         for member in archive.members():
             name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
-            if not any(_is_litter(part) for part in PurePosixPath(name).parts):
+            if not any(is_litter(part) for part in PurePosixPath(name).parts):
                 yield Input(f"{called}#{name}", path, limits, archive, member)
     except PleuraError as error:
         yield Input(called, path, limits, _error=error)
@@ -201,5 +201,6 @@ def _is_archive(path: Path, named: bool) -> bool:
     return path.name.lower().endswith(SUFFIXES) or (named and is_archive(path))
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """Whether a file of this name was added by an operating system or a disc writer."""
     return name.lower() in LITTER or name == "__MACOSX" or name.startswith("._")
