@@ -1,7 +1,6 @@
 """`pleura train`: a configuration in, a run folder out."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -29,10 +28,12 @@ def train(
 
     Exit status: 0 the run ended; 1 data, weights or machine cannot be used; 2 wrong configuration.
     """
-    _log_to_stderr()
     try:
         from pleura.training.config import load_config
+        from pleura.training.processes import is_first
         from pleura.training.run import train as run
+
+        _log_to_stderr(logging.INFO if is_first() else logging.WARNING)
 
         folder = run(load_config(config, tuple(overrides or ())), progress=sys.stderr.isatty())
     except MissingDependencyError:
@@ -40,16 +41,16 @@ def train(
     except PleuraError as error:
         complain(error)
         raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # one of several processes speaks
+    if is_first():
         say(str(folder))
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(level: int) -> None:
     from rich.console import Console
     from rich.logging import RichHandler
 
     handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
     handler.setFormatter(logging.Formatter("%(message)s", datefmt="[%X]"))
     logger = logging.getLogger("pleura")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     logger.handlers = [handler]

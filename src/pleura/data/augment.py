@@ -145,9 +145,11 @@ def _tone(
     brightness = rng.uniform(-1, 1) * settings.brightness
     levels = np.linspace(0, 1, 256) ** exponent
     table = np.clip((levels - 0.5) * contrast + 0.5 + brightness, 0, 1).astype(np.float32)
-    toned = table[image]
+    toned = np.asarray(cv2.LUT(image, table), dtype=np.float32)
     sigma = rng.uniform(0, 1) * settings.noise
-    if sigma > 0:
-        toned = toned + rng.standard_normal(toned.shape, dtype=np.float32) * np.float32(sigma)
-        toned = np.clip(toned, 0, 1)
-    return np.asarray(toned, dtype=np.float32)
+    if sigma > 0:  # in place: this is the dearest step of the data path
+        noise = rng.standard_normal(toned.shape, dtype=np.float32)
+        noise *= np.float32(sigma)
+        noise += toned
+        toned = np.clip(noise, 0, 1, out=noise)
+    return toned

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.data.columns import NO_MASK
+from pleura.data.once import one_builder
 from pleura.data.sources import open_image
 from pleura.errors import DataError, NotFoundError, RefusedInputError
 from pleura.io import read_radiograph
@@ -59,8 +60,8 @@ class PixelCache:
 def open_cache(index: "Index", table: "pd.DataFrame", size: int, folder: Path) -> PixelCache:
     """Open the cache of these rows, building it first when it is not there.
 
-    Several processes may call this at once: each builds in a place of its own, the first to finish
-    wins, and a build that was killed is never mistaken for a finished one.
+    Several processes may call this at once: one builds, the others wait for it. A build that was
+    killed is never mistaken for a finished one.
 
     Args:
         index: says where the images are.
@@ -74,7 +75,9 @@ def open_cache(index: "Index", table: "pd.DataFrame", size: int, folder: Path) -
     """
     place = folder / f"{_content_name(index, table)}-{size}px"
     if not place.is_dir():
-        _build(index, table, size, place)
+        with one_builder(place):
+            if not place.is_dir():
+                _build(index, table, size, place)
     try:
         meta = json.loads((place / _META).read_text(encoding="utf-8"))
         images = np.load(place / _IMAGES, mmap_mode="r")
@@ -99,7 +102,7 @@ def _build(index: "Index", table: "pd.DataFrame", size: int, place: Path) -> Non
         try:
             building.rename(place)
         except OSError:
-            if not place.is_dir():  # else another process was faster, with the same content
+            if not place.is_dir():  # else another process was faster, where locks do nothing
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)

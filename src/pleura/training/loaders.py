@@ -5,6 +5,7 @@ from typing import Any
 import cv2
 import lightning as L
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -58,10 +59,8 @@ class RadiographLoaders(L.LightningDataModule):
             ),
             batch_size=config.schedule.batch_size,
             sampler=sampler,
-            num_workers=config.data.workers,
             drop_last=len(sampler) > config.schedule.batch_size,
-            persistent_workers=config.data.workers > 0,
-            worker_init_fn=_one_thread,
+            **self._serving(),
         )
 
     def val_dataloader(self) -> "DataLoader[Any]":
@@ -72,7 +71,17 @@ class RadiographLoaders(L.LightningDataModule):
             self.output_stride,
             positions=share_of(self.data.validation, *self._place()),
         )
-        return DataLoader(dataset, batch_size=self.config.schedule.batch_size)
+        return DataLoader(dataset, batch_size=self.config.schedule.batch_size, **self._serving())
+
+    def _serving(self) -> dict[str, Any]:
+        """How batches come to the network: by which processes, and ready for a GPU to fetch."""
+        workers = self.config.data.workers
+        return {
+            "num_workers": workers,
+            "persistent_workers": workers > 0,
+            "worker_init_fn": _one_thread,
+            "pin_memory": torch.cuda.is_available(),
+        }
 
     def _place(self) -> tuple[int, int]:
         if self.trainer is None:

@@ -100,6 +100,8 @@ def _stored(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     """Weights by the network's own names; those stored in 16 bits made whole again."""
     arrays: dict[str, NDArray[Any]] = {}
     for component in (manifest.segmenter, manifest.classifier):
+        if component is None:
+            continue
         path = folder / component.file
         if not path.is_file() or sha256_of(path) != component.sha256:
             raise ModelError(f"{component.file} is missing or not the one of the manifest.")

@@ -2,9 +2,11 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
@@ -23,6 +25,7 @@ from pleura.training.examples import load_examples
 from pleura.training.loaders import RadiographLoaders
 from pleura.training.mixing import Mixing
 from pleura.training.module import LitNetwork
+from pleura.training.processes import processes_of
 from pleura.training.record import (
     BEST_NAME,
     CHECKPOINTS,
@@ -74,6 +77,8 @@ def train(config: TrainingConfig, *, progress: bool = False) -> Path:
         starting = load_released(network, config, data)
     freeze(network, config.network.frozen)
     trainer = _trainer(config, validated=data.validation.size > 0, progress=progress)
+    if trainer.global_rank > 0:  # it mixes and drops out by numbers of its own
+        torch.manual_seed(config.seed + trainer.global_rank)
     if trainer.is_global_zero:
         write_record(config, data, starting)
         if last is None:
@@ -144,9 +149,15 @@ def _check_sizes(config: TrainingConfig, network: Network) -> None:
 def _trainer(config: TrainingConfig, validated: bool, progress: bool) -> L.Trainer:
     schedule, hardware = config.schedule, config.hardware
     logs = config.output / LOGS
+    processes = processes_of(hardware)
+    plugins: list[Any] = [AtomicCheckpoints()]
+    if processes.slurm:  # the run folder is what a requeued job goes on from
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return L.Trainer(
+        default_root_dir=config.output,
         accelerator=hardware.accelerator,
-        devices=hardware.devices,
+        devices=processes.devices,
+        num_nodes=processes.nodes,
         strategy=hardware.strategy,
         precision=hardware.precision,
         max_epochs=schedule.epochs,
@@ -154,7 +165,7 @@ def _trainer(config: TrainingConfig, validated: bool, progress: bool) -> L.Train
         limit_val_batches=None if validated else 0,
         gradient_clip_val=config.optimiser.clip_norm,
         callbacks=_callbacks(config, validated, progress),
-        plugins=[AtomicCheckpoints()],
+        plugins=plugins,
         logger=[CSVLogger(logs, name="csv"), TensorBoardLogger(logs, name="tensorboard")],
         log_every_n_steps=10,
         num_sanity_val_steps=0,

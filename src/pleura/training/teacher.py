@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pleura.data.once import one_builder
 from pleura.errors import DataError, ModelError
 from pleura.inference import Predictor
 from pleura.inference.manifest import MANIFEST_NAME, sha256_of
@@ -58,7 +59,7 @@ class Taught:
 
 
 def teach(images: NDArray[np.uint8], teacher: Path, folder: Path, content: str) -> Taught:
-    """Ask a teacher, or read what it said before.
+    """Ask a teacher, or read what it said before; of several processes one asks.
 
     Args:
         images: (n, side, side), as cached.
@@ -76,7 +77,9 @@ def teach(images: NDArray[np.uint8], teacher: Path, folder: Path, content: str) 
     key = hashlib.sha256(f"{identity}\n{content}\n{images.shape}".encode()).hexdigest()[:16]
     path = folder / f"taught-{key}.npz"
     if not path.is_file():
-        _write(path, *_answers(images, judge))
+        with one_builder(path):
+            if not path.is_file():
+                _write(path, *_answers(images, judge))
     try:
         with np.load(path) as stored:
             return Taught(stored["labels"], stored["maps"])
