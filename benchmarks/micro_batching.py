@@ -23,10 +23,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from pleura.engines import open_network
 from pleura.inference import Manifest, find_model
 from pleura.inference.preprocess import prepare
 from pleura.io import read_radiograph
-from pleura.model_files import open_network
 from pleura.phantom import draw, spec_for, to_dicom
 from rle import machine
 
@@ -39,17 +39,18 @@ class Networks:
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self._classifier, self._segmenter = (
-            open_network(folder / part.file, part.sha256, threads)
+            part and open_network(folder / part.file, part.sha256, threads)
             for part in (manifest.classifier, manifest.segmenter)
         )
         self._given = [node.name for node in self._classifier.get_outputs()]
-        self._wanted = [node.name for node in self._segmenter.get_inputs()]
 
     def run(self, images: Images) -> tuple[Any, Any]:
         """Logits and mask logits of a batch, (n, 1, size, size)."""
         found = dict(zip(self._given, self._classifier.run(None, {"image": images}), strict=True))
+        if self._segmenter is None:
+            return found["logit"], found["mask_logits"]
         tensors = {"image": images, **found}
-        feeds = {name: tensors[name] for name in self._wanted}
+        feeds = {node.name: tensors[node.name] for node in self._segmenter.get_inputs()}
         return found["logit"], self._segmenter.run(None, feeds)[0]
 
 

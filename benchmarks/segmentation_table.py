@@ -73,10 +73,10 @@ class Cost:
 def cost(folder: Path, predictor: Predictor, milliseconds: float) -> Cost:
     """Sizes from the files, arithmetic from the graphs."""
     manifest = predictor.manifest
-    paths = [folder / manifest.classifier.file, folder / manifest.segmenter.file]
+    paths = [folder / part.file for part in (manifest.classifier, manifest.segmenter) if part]
     size = manifest.preprocessing.size
     apart = manifest.segmenter_preprocessing
-    sizes = [size, size if apart is None else apart.size]
+    sizes = [size, size if apart is None else apart.size][: len(paths)]
     return Cost(
         input_px=size,
         views=2 if manifest.flip_average else 1,

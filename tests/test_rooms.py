@@ -21,11 +21,11 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
     "radiograph": (frozenset(), "base"),
     "masks": (frozenset({"errors"}), "base"),
     "io": (frozenset({"errors", "radiograph"}), "base"),
-    "model_files": (frozenset({"errors"}), "base"),
-    "quality": (frozenset({"errors", "masks", "model_files", "radiograph"}), "base"),
+    "engines": (frozenset({"errors"}), "base"),
+    "quality": (frozenset({"errors", "masks", "engines", "radiograph"}), "base"),
     "phantom": (frozenset(), "base"),
     "inference": (
-        frozenset({"errors", "io", "masks", "model_files", "phantom", "quality", "radiograph"}),
+        frozenset({"errors", "io", "masks", "engines", "phantom", "quality", "radiograph"}),
         "base",
     ),
     "outputs": (frozenset({"errors", "inference", "io", "masks", "radiograph"}), "base"),
@@ -62,7 +62,10 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
                 "masks",
                 "metrics",
                 "models",
+                "outputs",
+                "phantom",
                 "quality",
+                "radiograph",
                 "training",
             }
         ),
@@ -89,6 +92,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
         ),
         "app",
     ),
+    "scale": (frozenset({"errors", "inference", "io", "outputs", "quality"}), "scale"),
     "cli": (
         frozenset(
             {
@@ -102,6 +106,7 @@ ROOMS: dict[str, tuple[frozenset[str], str]] = {
                 "outputs",
                 "phantom",
                 "quality",
+                "scale",
                 "service",
                 "training",
             }
@@ -195,9 +200,12 @@ def _packages() -> dict[str, frozenset[str]]:
     base = modules(project["dependencies"])
     extras = project["optional-dependencies"]
     return {"base": base} | {
-        name: base | modules(extras[name]) for name in ("train", "serve", "app")
+        name: base | modules(extras[name]) for name in ("train", "serve", "app", "scale")
     }
 
+
+# Packages that a room of the base install uses where they are installed, and does without elsewhere.
+OPTIONAL = {"engines": frozenset({"openvino"})}
 
 FILES = files_by_room()
 IMPORTS = {
@@ -231,8 +239,11 @@ def test_no_import_runs_upwards_and_none_in_a_circle() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_uses_only_its_packages(room: str) -> None:
     allowed = _packages()[ROOMS[room][1]] | sys.stdlib_module_names | {"pleura"}
+    allowed |= OPTIONAL.get(room, frozenset())
     wrong = [str(item) for item in IMPORTS[room] if item.module.partition(".")[0] not in allowed]
     assert not wrong
+    early = {item.module.partition(".")[0] for item in IMPORTS[room] if item.on_load}
+    assert not early & OPTIONAL.get(room, frozenset())
 
 
 def test_the_rooms_of_the_base_install_import_no_room_of_an_extra() -> None:

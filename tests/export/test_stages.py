@@ -39,16 +39,24 @@ def chexnet():
     return create_network("chexnet", **small, class_activation_map=True).eval()
 
 
-@pytest.mark.parametrize(
-    ("make", "feature"),
-    [(lambda: joint(2, mask_evidence=0.6), "decoded"), (chexnet, "features")],
-    ids=["mask evidence", "chexnet"],
-)
-def test_two_stages_that_pass_one_feature_are_the_network(make, feature):
-    """Where the mask is evidence the classifier holds the decoder; CheXNet's map is of its head."""
-    network = make()
+def test_where_the_mask_is_evidence_one_stage_gives_both():
+    network = joint(2, mask_evidence=0.6)
     stages = cut(network)
-    assert stages.features == (feature,)
+    assert stages.segmenter is None
+    assert stages.features == ("mask_logits",)
+    image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = network(image)
+        logit, embedding, mask_logits = stages.classifier(image)
+    assert embedding.ndim == 2
+    assert torch.equal(logit, whole.logit)
+    assert torch.equal(mask_logits, whole.mask_logits)
+
+
+def test_chexnet_passes_what_its_map_is_made_of():
+    network = chexnet()
+    stages = cut(network)
+    assert stages.features == ("features",)
     image = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = network(image)

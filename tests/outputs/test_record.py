@@ -81,7 +81,7 @@ def test_a_prediction_has_the_fields_of_the_contract_in_their_order(positive: Pr
     assert region["area_mm2"] == mask["area_mm2"]
     assert [w["code"] for w in record["quality"]["warnings"]] == ["lateral_view"]
     assert record["quality"]["accepted"] is True
-    assert list(record["model"]) == ["name", "version", "sha256"]
+    assert list(record["model"]) == ["name", "version", "sha256", "engine"]
     stages = ["decode", "preprocess", "classify", "segment", "postprocess", "total"]
     assert list(record["timings_ms"]) == stages
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import say
-from pleura.cli.options import DrawSeed, Resamples, Root, Threads
+from pleura.cli.options import DrawSeed, EngineName, Resamples, Root, Threads, engine_named
 
 if TYPE_CHECKING:
     from pleura.evaluation import Report
@@ -29,6 +29,7 @@ def evaluate(
     ] = None,
     root: Root = None,
     threads: Threads = None,
+    engine: EngineName = None,
     resamples: Resamples = 2000,
     seed: DrawSeed = 0,
     thumbnails: Annotated[
@@ -53,7 +54,9 @@ def evaluate(
     from pleura.inference import Predictor
 
     index = read_index(data, root)
-    predictor = Predictor.load(model, threads=threads, operating_point=operating_point)
+    predictor = Predictor.load(
+        model, threads=threads, operating_point=operating_point, engine=engine_named(engine)
+    )
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

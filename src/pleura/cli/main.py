@@ -26,6 +26,7 @@ class _Command:
 
 COMMANDS = {
     "predict": _Command("predict", "predict", "Judge files, folders, globs and zip archives."),
+    "batch": _Command("batch", "batch", "Judge millions of files; can be killed and continued."),
     "demo": _Command("demo", "demo", "Judge synthetic radiographs made on the spot."),
     "selftest": _Command("selftest", "selftest", "Hold the model against its recorded results."),
     "models": _Command("models", "app", "What is installed, and what it claims."),
@@ -38,6 +39,7 @@ COMMANDS = {
         "calibrate", "calibrate", "Fit probability and thresholds to a site's own images."
     ),
     "export": _Command("export", "export", "Turn a training run into a model folder."),
+    "bundle": _Command("bundle", "bundle", "Write a model as a MONAI bundle."),
     "app": _Command("app", "app", "Show films and findings to readers, in a browser."),
     "serve": _Command("serve", "serve", "Answer programs: the REST API."),
     "node": _Command("node", "node", "Take images from a PACS or a modality: the DICOM listener."),
@@ -53,6 +55,7 @@ COMMANDS = {
 EXTRAS = {
     "train": frozenset(
         {
+            "filelock",
             "jinja2",
             "lightning",
             "matplotlib",
@@ -89,6 +92,7 @@ EXTRAS = {
         }
     ),
     "app": frozenset({"httpx", "reportlab", "streamlit"}),
+    "scale": frozenset({"fsspec", "ray", "s3fs"}),
 }
 
 

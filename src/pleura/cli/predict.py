@@ -17,12 +17,12 @@ from pleura.cli.console import (
     printable,
     table_line,
 )
-from pleura.cli.options import Threads
+from pleura.cli.options import EngineName, Threads, engine_named
 from pleura.cli.results import Shown, check_paths, open_folder, stated_when_not_written
 from pleura.errors import ModelError
 
 if TYPE_CHECKING:
-    from pleura.inference import Predictor
+    from pleura.inference import Engine, Predictor
     from pleura.outputs import DicomOptions, SubmissionWriter, Unwritten
     from pleura.quality import GateSettings
 
@@ -56,6 +56,7 @@ def predict(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
     threads: Threads = None,
+    engine: EngineName = None,
     heatmap: Annotated[
         bool,
         typer.Option(
@@ -114,7 +115,8 @@ def predict(
     _check_map(deidentify, output, submission)
     taken = () if output is None else places_in(output)
     check_paths(paths, taken)
-    predictor = _load(model, operating_point, threads, _gate_settings(gate, correct))
+    settings = gate_settings(gate, correct)
+    predictor = _load(model, operating_point, threads, settings, engine_named(engine))
     prepare_stdout(utf_8=jsonl)
     line_of = json_line if jsonl else table_line
     tally = Tally()
@@ -159,7 +161,7 @@ def _formats(write: str | None, heatmap: bool, output: Path | None) -> tuple[str
                     "needs a folder to write to: give -o DIR", param_hint=option
                 )
     known = (*FORMATS, *DICOM_FORMATS, SUBMISSION)
-    names = tuple(FORMATS) if write is None else _named(write, known)
+    names = tuple(FORMATS) if write is None else named_formats(write, known)
     return (*names, HEATMAP) if heatmap else names
 
 
@@ -229,7 +231,8 @@ def _state_unwritten(unwritten: "Unwritten", to_stderr: bool) -> bool:
     return not unwritten.codes
 
 
-def _named(write: str, known: tuple[str, ...]) -> tuple[str, ...]:
+def named_formats(write: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of formats out of those known; exits with status 2 for another."""
     names = tuple(name.strip().lower() for name in write.split(",") if name.strip())
     for name in names:
         if name not in known:
@@ -242,7 +245,7 @@ def _named(write: str, known: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _gate_settings(gate: str, correct: bool) -> "GateSettings":
+def gate_settings(gate: str, correct: bool) -> "GateSettings":
     """How the input gate behaves; exits with status 2 for a strictness that does not exist."""
     from pleura.quality import GateSettings, Strictness
 
@@ -257,7 +260,11 @@ def _gate_settings(gate: str, correct: bool) -> "GateSettings":
 
 
 def _load(
-    model: str | None, operating_point: str | None, threads: int | None, gate: "GateSettings"
+    model: str | None,
+    operating_point: str | None,
+    threads: int | None,
+    gate: "GateSettings",
+    engine: "Engine | None",
 ) -> "Predictor":
     """Load the model; a name that does not exist is wrong usage, a damaged folder is not."""
     from pleura.inference import Manifest, Predictor, find_model
@@ -270,7 +277,9 @@ def _load(
         raise typer.Exit(NOTHING_PREDICTED) from error
     manifest.operating_point(operating_point)
     try:
-        return Predictor(folder, threads=threads, operating_point=operating_point, gate=gate)
+        return Predictor(
+            folder, threads=threads, operating_point=operating_point, gate=gate, engine=engine
+        )
     except ModelError as error:
         complain(error)
         raise typer.Exit(NOTHING_PREDICTED) from error

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, say
-from pleura.cli.options import Threads
+from pleura.cli.options import EngineName, Threads, engine_named
 from pleura.errors import ModelError
 
 DISAGREEMENT = 1
@@ -14,6 +14,7 @@ DISAGREEMENT = 1
 def selftest(
     model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
     threads: Threads = None,
+    engine: EngineName = None,
 ) -> None:
     """Judge synthetic radiographs and compare with the results recorded at the model's release.
 
@@ -23,7 +24,7 @@ def selftest(
     from pleura.inference import Predictor
     from pleura.inference.selftest import compare
 
-    predictor = Predictor.load(model, threads=threads)
+    predictor = Predictor.load(model, threads=threads, engine=engine_named(engine))
     cases = predictor.manifest.selftest
     if not cases:
         raise ModelError(

@@ -101,6 +101,8 @@ def join(classifier: Path, segmenter: Path, output: Path, name: str, version: st
 
 def _whole_segmenter(folder: Path, manifest: Manifest) -> onnx.ModelProto:
     """Image -> mask logits, from both files of a model folder."""
+    if manifest.segmenter is None:
+        return _mask_alone(onnx.load(folder / manifest.classifier.file))
     second = onnx.load(folder / manifest.segmenter.file)
     wanted = [value.name for value in second.graph.input]
     if wanted == [IMAGE]:
@@ -118,6 +120,15 @@ def _whole_segmenter(folder: Path, manifest: Manifest) -> onnx.ModelProto:
         first, second, io_map=[(_PREFIX + name, name) for name in wanted], outputs=[MASK_LOGITS]
     )
     return _renamed_input(whole, _PREFIX + IMAGE)
+
+
+def _mask_alone(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A classifier that gives the mask itself, without its other outputs."""
+    masks = [value for value in model.graph.output if value.name == MASK_LOGITS]
+    del model.graph.output[:]
+    model.graph.output.extend(masks)
+    onnx.checker.check_model(model)
+    return model
 
 
 def _renamed_input(model: onnx.ModelProto, old: str) -> onnx.ModelProto:

@@ -68,19 +68,22 @@ class Parity:
 
 
 class OnnxStages:
-    """The two exported stages, run as one network."""
+    """The exported stages, run as one network; without a segmenter the first gives the mask."""
 
-    def __init__(self, classifier: onnx.ModelProto, segmenter: onnx.ModelProto) -> None:
+    def __init__(
+        self, classifier: onnx.ModelProto, segmenter: onnx.ModelProto | None = None
+    ) -> None:
         self._classifier = _session(classifier)
-        self._segmenter = _session(segmenter)
+        self._segmenter = None if segmenter is None else _session(segmenter)
         self._names = [node.name for node in self._classifier.get_outputs()]
-        self._wanted = [node.name for node in self._segmenter.get_inputs()]
 
     def __call__(self, image: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Map (n, 1, h, w) to the logits (n, 1) and the mask logits (n, 1, h', w')."""
         given = dict(zip(self._names, self._classifier.run(None, {IMAGE: image}), strict=True))
+        if self._segmenter is None:
+            return given[LOGIT], given[MASK_LOGITS]
         tensors = {IMAGE: image, **given}
-        feeds = {name: tensors[name] for name in self._wanted}
+        feeds = {node.name: tensors[node.name] for node in self._segmenter.get_inputs()}
         (mask_logits,) = self._segmenter.run([MASK_LOGITS], feeds)
         return given[LOGIT], mask_logits
 

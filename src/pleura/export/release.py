@@ -12,11 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from pleura.errors import ModelError
-from pleura.evaluation.calibration import choose_calibration
-from pleura.evaluation.mask_rule import choose_mask_rule
-from pleura.evaluation.operating_points import choose_operating_points
-from pleura.export.familiarity import FILE_NAME as FAMILIARITY_NAME
-from pleura.export.familiarity import write_familiarity
 from pleura.export.held_out import (
     Judged,
     Progress,
@@ -24,23 +19,20 @@ from pleura.export.held_out import (
     judge_held_out,
     parity_images,
 )
-from pleura.export.mirror import mirror_from
 from pleura.export.onnx_file import save, store_half, to_onnx
 from pleura.export.parity import OnnxStages, Parity, measure_parity
 from pleura.export.stages import EMBEDDING, IMAGE, LOGIT, MASK_LOGITS, cut
+from pleura.export.tuning import tune
 from pleura.inference import Predictor
 from pleura.inference.manifest import (
     MANIFEST_NAME,
     Component,
-    Estimate,
     Manifest,
     OperatingPoint,
     SelftestCase,
     sha256_of,
 )
-from pleura.inference.postprocess import calibrated_probability
 from pleura.inference.selftest import measure
-from pleura.metrics import ROC_AUC, bootstrap_interval, delong_interval
 from pleura.models import Network
 from pleura.models.nested_unet import NestedUNet
 from pleura.training.checkpoint import load_network
@@ -144,22 +136,11 @@ def export_run(
         bare = _bare_manifest(work, name, config, record, options)
         bare.write(work)
         judged = judge_held_out(Predictor(work), index, rows, progress)
-        tuned = bare.model_copy(update=_tune(judged, config, options))
-        familiarity = write_familiarity(
-            judged.embeddings, judged.groups, work, tuned.performance_cohort
-        )
-        tuned = tuned.model_copy(update={"familiarity": familiarity})
-        tuned.write(work)
+        tuned = tune(bare, judged, work, cohort_of(judged, config, options), options.prevalence)
         cases = selftest_cases(Predictor(work))
         tuned.model_copy(update={"selftest": cases}).write(work)
         # The manifest last: it names the others by their SHA-256.
-        for file in (
-            CLASSIFIER_NAME,
-            SEGMENTER_NAME,
-            FAMILIARITY_NAME,
-            PARITY_NAME,
-            MANIFEST_NAME,
-        ):
+        for file in (*tuned.files, PARITY_NAME, MANIFEST_NAME):
             (work / file).replace(output / file)
     return Manifest.read(output)
 
@@ -167,6 +148,15 @@ def export_run(
 def selftest_cases(predictor: Predictor) -> tuple[SelftestCase, ...]:
     """What the model says of four phantoms, for later installations to be held against."""
     return tuple(measure(predictor, seed, pneumothorax=seed % 2 == 1) for seed in _SELFTEST_SEEDS)
+
+
+def cohort_of(judged: Judged, config: TrainingConfig, options: ExportOptions) -> str:
+    """The held-out images in words."""
+    return (
+        f"{len(judged.labels)} images of the training split's fold {config.data.validation_fold}"
+        f" ({int(judged.labels.sum())} positive), held out of training"
+        + (", which also chose the checkpoint" if options.checkpoint == "best" else "")
+    )
 
 
 def _for_export(config: TrainingConfig, mask_evidence: float | None) -> TrainingConfig:
@@ -209,16 +199,18 @@ def _write_files(network: Network, output: Path, images: list[NDArray[np.float32
     with torch.inference_mode():
         features = [value.clone() for value in stages.classifier(example)[2:]]
     outputs = [LOGIT, EMBEDDING, *stages.features]
-    classifier = to_onnx(stages.classifier, [example], [IMAGE], outputs)
-    segmenter = to_onnx(stages.segmenter, features, list(stages.features), [MASK_LOGITS])
-    full = measure_parity(network, OnnxStages(classifier, segmenter), images)
+    files = [to_onnx(stages.classifier, [example], [IMAGE], outputs)]
+    if stages.segmenter is not None:
+        files.append(to_onnx(stages.segmenter, features, list(stages.features), [MASK_LOGITS]))
+    full = measure_parity(network, OnnxStages(*files), images)
     if not full.holds:
         raise ModelError(f"The exported network is not the trained one: {full.as_dict()}.")
-    halves = store_half(classifier), store_half(segmenter)
+    halves = [store_half(file) for file in files]
     half = measure_parity(network, OnnxStages(*halves), images)
-    chosen = halves if half.holds else (classifier, segmenter)
-    save(chosen[0], output / CLASSIFIER_NAME)
-    save(chosen[1], output / SEGMENTER_NAME)
+    for file, name in zip(
+        halves if half.holds else files, (CLASSIFIER_NAME, SEGMENTER_NAME), strict=False
+    ):
+        save(file, output / name)
     _write_parity(output, full, half)
 
 
@@ -231,51 +223,6 @@ def _write_parity(output: Path, full: Parity, half: Parity) -> None:
     }
     (output / PARITY_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     logger.info("parity: weights written as %s, %s", report["written"], half)
-
-
-def _tune(judged: Judged, config: TrainingConfig, options: ExportOptions) -> dict[str, Any]:
-    """The manifest's fields that are chosen on the held-out fold."""
-    labels = judged.labels
-    cohort = (
-        f"{len(labels)} images of the training split's fold {config.data.validation_fold}"
-        f" ({int(labels.sum())} positive), held out of training"
-        + (", which also chose the checkpoint" if options.checkpoint == "best" else "")
-    )
-    groups = [case.row["group"] for case in judged.masked]
-    choice = choose_mask_rule(judged.mask_pairs(), groups=groups)
-    calibration = choose_calibration(
-        judged.logits, labels, judged.groups, options.prevalence, cohort=cohort
-    )
-    probabilities = [calibrated_probability(float(logit), calibration) for logit in judged.logits]
-    points = choose_operating_points(probabilities, labels, groups=judged.groups, cohort=cohort)
-    return {
-        "mirror_from": (
-            mirror_from(judged.views, calibration, points) if options.flip_average else None
-        ),
-        "calibration": calibration,
-        "operating_points": points,
-        "default_operating_point": "balanced",
-        "mask": choice.rule,
-        "performance": {
-            "held_out_auc": _held_out_auc(judged),
-            "held_out_dice_positives": choice.dice,
-        },
-        "performance_cohort": cohort,
-    }
-
-
-def _held_out_auc(judged: Judged) -> Estimate:
-    """The wider of DeLong's interval and, where patients repeat, that of a bootstrap over them."""
-    independent = delong_interval(judged.logits, judged.labels)
-    if len(set(judged.groups)) == len(judged.groups):
-        return independent
-    try:
-        by_patient = bootstrap_interval(
-            ROC_AUC, judged.logits, judged.labels == 1, groups=judged.groups
-        )
-    except ValueError:  # so few patients that most resamples hold one class only
-        return independent
-    return max(independent, by_patient, key=lambda estimate: estimate.high - estimate.low)
 
 
 def _read_record(run: Path) -> dict[str, Any]:
@@ -313,7 +260,9 @@ def _bare_manifest(
         description=options.description or f"{network}, {config.preprocessing.size} px",
         preprocessing=config.preprocessing,
         classifier=_component(folder / CLASSIFIER_NAME),
-        segmenter=_component(folder / SEGMENTER_NAME),
+        segmenter=(
+            _component(folder / SEGMENTER_NAME) if (folder / SEGMENTER_NAME).is_file() else None
+        ),
         flip_average=options.flip_average,
         always_segment=config.network.options.get("mask_evidence", 0.0) > 0,
         operating_points=(_UNDECIDED,),

@@ -1,11 +1,10 @@
 """A network cut in two: first the finding, then, where it matters, the place.
 
 The classifier gives the image-level logit, an embedding that says what the picture is like, and the
-features that the segmenter needs; the segmenter
-goes on from there, so that nothing is computed twice and a clear negative costs the encoder alone.
-Where the mask is evidence for the logit, the classifier holds the decoder as well, and what is left
-to the segmenter is the last convolution. CheXNet has no segmenter; its class activation map, which
-says where it looks, takes that place.
+features that the segmenter needs; the segmenter goes on from there, so that nothing is computed
+twice and a clear negative costs the encoder alone. Where the mask is evidence for the logit, the
+classifier holds the decoder as well and gives the mask itself, and there is no segmenter. CheXNet
+draws no mask; its class activation map, which says where it looks, takes that place.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pleura.models.chexnet import CheXNet
 from pleura.models.joint import JointNetwork
 
 IMAGE, LOGIT, MASK_LOGITS = "image", "logit", "mask_logits"
-DECODED, FEATURES, EMBEDDING = "decoded", "features", "embedding"
+FEATURES, EMBEDDING = "features", "embedding"
 
 
 class ClassifierStage(nn.Module):
@@ -60,7 +59,7 @@ class SegmenterStage(nn.Module):
 
 
 class EvidenceClassifierStage(nn.Module):
-    """Image -> logit, for which the mask is evidence, embedding, and what the mask head sees.
+    """Image -> logit, for which the mask is evidence, embedding, and mask logits.
 
     Args:
         network: with an image-level head.
@@ -69,32 +68,18 @@ class EvidenceClassifierStage(nn.Module):
         ModelError: the network has none.
     """
 
-    feature_names = (DECODED,)
+    feature_names = (MASK_LOGITS,)
 
     def __init__(self, network: JointNetwork) -> None:
         super().__init__()
         self.network, self.head = network, _head_of(network)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Map (n, 1, h, w) to logit (n, 1), embedding (n, d), and the decoder's last features."""
+        """Map (n, 1, h, w) to logit (n, 1), embedding (n, d), and mask logits (n, 1, h', w')."""
         features = self.network.encoder(image)
-        decoded = self.network.decoder.decode(features)
-        mask_logits = self.network.decoder.mask_head(decoded)
+        mask_logits = self.network.decoder(features)
         logit = self.network.weigh(self.head(features[-1]), mask_logits)
-        return logit, embedding_of(features[-1]), decoded
-
-
-class MaskHeadStage(nn.Module):
-    """The decoder's last features -> mask logits."""
-
-    def __init__(self, network: JointNetwork) -> None:
-        super().__init__()
-        self.mask_head = network.decoder.mask_head
-
-    def forward(self, decoded: Tensor) -> Tensor:
-        """Map what `EvidenceClassifierStage` gives to (n, 1, h, w)."""
-        mask_logits: Tensor = self.mask_head(decoded)
-        return mask_logits
+        return logit, embedding_of(features[-1]), mask_logits
 
 
 class CheXNetStage(nn.Module):
@@ -124,10 +109,13 @@ class ActivationMapStage(nn.Module):
 
 @dataclass(frozen=True)
 class Stages:
-    """The two stages, in evaluation mode, and the names of what passes between them."""
+    """The two stages, in evaluation mode, and the names of what passes between them.
+
+    Without a segmenter the classifier gives the mask logits itself.
+    """
 
     classifier: nn.Module
-    segmenter: nn.Module
+    segmenter: nn.Module | None
     features: tuple[str, ...]
 
 
@@ -151,7 +139,7 @@ def cut(network: Network) -> Stages:
         )
     if network.mask_evidence > 0:
         evidence = EvidenceClassifierStage(network).eval()
-        return Stages(evidence, MaskHeadStage(network).eval(), evidence.feature_names)
+        return Stages(evidence, None, evidence.feature_names)
     classifier = ClassifierStage(network).eval()
     return Stages(classifier, SegmenterStage(network).eval(), classifier.feature_names)
 

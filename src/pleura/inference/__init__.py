@@ -1,5 +1,6 @@
 """From a radiograph to a prediction: preprocessing, networks, postprocessing, `Predictor`."""
 
+from pleura.engines import Engine
 from pleura.inference.manifest import Manifest, OperatingPoint, Preprocessing
 from pleura.inference.prediction import (
     ModelReference,
@@ -16,6 +17,7 @@ from pleura.inference.raw import RawPrediction
 from pleura.inference.registry import InstalledModel, find_model, installed_models
 
 __all__ = [
+    "Engine",
     "InstalledModel",
     "Manifest",
     "ModelReference",

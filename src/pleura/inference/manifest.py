@@ -172,7 +172,8 @@ class Manifest(_Frozen):
     features under other names; `embedding` (n, d) is the one by which a model with `familiarity`
     knows what is unlike all that it has seen. The segmenter takes `image` or any of these
     features, by name, and gives `mask_logits` (n, 1, h, w), a stride coarser than the input or
-    equal to it.
+    equal to it. A model whose mask is evidence for its logit needs none: its classifier gives
+    `mask_logits` itself.
 
     With `always_segment` the segmenter is run below the operating point, too: where it costs next
     to nothing after the classifier, a mask that contradicts the finding is noticed for free.
@@ -194,7 +195,7 @@ class Manifest(_Frozen):
     preprocessing: Preprocessing
     segmenter_preprocessing: Preprocessing | None = None
     classifier: Component
-    segmenter: Component
+    segmenter: Component | None = None
     flip_average: bool = False
     mirror_from: FiniteFloat | None = None
     always_segment: bool = False
@@ -221,6 +222,8 @@ class Manifest(_Frozen):
             raise ValueError(f"default_operating_point must be one of {names}")
         if self.mirror_from is not None and not self.flip_average:
             raise ValueError("mirror_from belongs to a model with flip_average")
+        if self.segmenter_preprocessing is not None and self.segmenter is None:
+            raise ValueError("segmenter_preprocessing belongs to a model with a segmenter")
         return self
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.engines import Engine
 from pleura.inference.manifest import OperatingPoint
 from pleura.masks import PatientSide, Region, patient_side
 from pleura.quality import QualityReport
@@ -40,11 +41,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """Which model spoke."""
+    """Which model spoke.
+
+    Attributes:
+        name, version: as the manifest says.
+        sha256: of the manifest, which names the weights by theirs.
+        engine: that ran the networks; their numbers differ a little from one to the next.
+    """
 
     name: str
     version: str
     sha256: str
+    engine: Engine = Engine.ONNXRUNTIME
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.engines import Engine, Network
 from pleura.inference.agreement import disagreement
 from pleura.inference.manifest import (
     MANIFEST_NAME,
@@ -67,14 +68,19 @@ class Predictor:
         threads: int | None = None,
         operating_point: str | None = None,
         gate: GateSettings = DEFAULT_GATE,
+        networks: tuple[Network, Network | None] | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        """Load a model folder; see `load`."""
+        """Load a model folder; see `load`, and `TwoStageSession` for networks of another engine."""
         self.manifest = Manifest.read(folder)
         self.operating_point = self.manifest.operating_point(operating_point)
+        self._session = TwoStageSession(folder, self.manifest, threads, networks, engine)
         self.model = ModelReference(
-            self.manifest.name, self.manifest.version, sha256_of(folder / MANIFEST_NAME)
+            self.manifest.name,
+            self.manifest.version,
+            sha256_of(folder / MANIFEST_NAME),
+            self._session.engine,
         )
-        self._session = TwoStageSession(folder, self.manifest, threads)
         self.gate = gate
         self._gate: PictureGate | None = None
         if self.manifest.gate is not None and gate.strictness is not Strictness.OFF:
@@ -91,6 +97,7 @@ class Predictor:
         threads: int | None = None,
         operating_point: str | None = None,
         gate: GateSettings = DEFAULT_GATE,
+        engine: Engine | None = None,
     ) -> Self:
         """Load the embedded default model, an installed one by name, or a model folder.
 
@@ -99,12 +106,21 @@ class Predictor:
             threads: threads of one network run; None for the physical cores, four at most.
             operating_point: name of the point that decides; None for the manifest's default.
             gate: strictness of the input gate, and whether it corrects what it can.
+            engine: that runs the networks; None for the one that the model's files are for, ONNX
+                Runtime on the processor with ONNX files.
 
         Raises:
-            ModelError: there is no such model or operating point, or the folder is damaged.
+            ModelError: there is no such model or operating point, the folder is damaged, or the
+                engine cannot run the model.
+            MissingDependencyError: the engine is not installed.
         """
-        folder = find_model(model)
-        return cls(folder, threads=threads, operating_point=operating_point, gate=gate)
+        return cls(
+            find_model(model),
+            threads=threads,
+            operating_point=operating_point,
+            gate=gate,
+            engine=engine,
+        )
 
     @property
     def threads(self) -> int:

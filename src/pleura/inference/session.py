@@ -1,22 +1,22 @@
-"""The two networks in ONNX Runtime: the classifier first, the segmenter where it matters.
+"""The two networks in their engine: the classifier first, the segmenter where it matters.
 
 The files are read once, held against the manifest's SHA-256, and loaded from the same bytes that
-were hashed. Computation is float32 on the processor and gives the same numbers every time.
+were hashed. ONNX Runtime computes float32 on the
+processor and gives the same numbers every time, unless another engine is named.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.engines import Engine, Network, Port, engine_of, open_network
 from pleura.errors import ModelError
-from pleura.inference.manifest import Manifest
+from pleura.inference.manifest import Component, Manifest
 from pleura.inference.postprocess import sigmoid
 from pleura.inference.threads import default_threads
-from pleura.model_files import open_network
 
 IMAGE = "image"
 LOGIT = "logit"
@@ -51,13 +51,24 @@ class TwoStageSession:
         folder: the model folder.
         manifest: its manifest.
         threads: threads of one network run; None for `default_threads()`.
+        networks: classifier and segmenter that are loaded already, in the place of the folder's
+            files; they run in PyTorch.
+        engine: that runs the networks; None for the files' own, see `pleura.engines.engine_of`.
 
     Raises:
-        ModelError: a file is missing, its SHA-256 differs from the manifest's, ONNX Runtime cannot
+        ModelError: a file is missing, its SHA-256 differs from the manifest's, the engine cannot
             load it, or its inputs and outputs are not those of the contract (see `Manifest`).
+        MissingDependencyError: the engine is not installed.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None = None,
+        networks: tuple[Network, Network | None] | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads or default_threads()
@@ -65,19 +76,33 @@ class TwoStageSession:
         self._apart = manifest.segmenter_preprocessing
         self.flip_average = manifest.flip_average
         self._mirror_from = manifest.mirror_from
-        self._classifier, self._segmenter = (
-            open_network(folder / part.file, part.sha256, self.threads)
-            for part in (manifest.classifier, manifest.segmenter)
-        )
-        self._check_classifier(manifest.classifier.file)
-        self._wanted = self._check_segmenter(manifest.segmenter.file)
+        self.engine = Engine.PYTORCH if networks else engine_of(manifest.classifier.file, engine)
+        self._classifier, self._segmenter = networks or self._opened(folder, manifest, engine)
+        given = self._check_classifier(manifest.classifier.file)
+        if manifest.segmenter is None or self._segmenter is None:
+            if MASK_LOGITS not in given:
+                raise ModelError(
+                    f"The model has no segmenter, and {manifest.classifier.file} gives no"
+                    f" '{MASK_LOGITS}'."
+                )
+            self._wanted = [MASK_LOGITS]
+        else:
+            self._wanted = self._check_segmenter(self._segmenter, manifest.segmenter.file)
         self._features = [name for name in self._wanted if name != IMAGE]
-        given = [node.name for node in self._classifier.get_outputs()]
         self._embedding = [EMBEDDING] if EMBEDDING in given else []
         if manifest.familiarity is not None and not self._embedding:
             raise ModelError(
                 f"{manifest.classifier.file} gives no '{EMBEDDING}', which the manifest needs."
             )
+
+    def _opened(
+        self, folder: Path, manifest: Manifest, engine: Engine | None
+    ) -> tuple[Network, Network | None]:
+        def opened(part: Component) -> Network:
+            return open_network(folder / part.file, part.sha256, self.threads, engine)
+
+        segmenter = manifest.segmenter
+        return opened(manifest.classifier), None if segmenter is None else opened(segmenter)
 
     def classify(self, image: NDArray[np.float32]) -> Classified:
         """Run the classifier on one image.
@@ -119,7 +144,10 @@ class TwoStageSession:
         """
         tensors = classified.tensors if image is None else {IMAGE: self._views(image)}
         feeds = {name: tensors[name] for name in self._wanted}
-        (mask_logits,) = self._segmenter.run([MASK_LOGITS], feeds)
+        if self._segmenter is None:
+            mask_logits = feeds[MASK_LOGITS]
+        else:
+            (mask_logits,) = self._segmenter.run([MASK_LOGITS], feeds)
         probability = sigmoid(mask_logits[:, 0])
         if not np.isfinite(probability).all():
             raise ModelError("The segmenter gave values that are not finite numbers.")
@@ -139,7 +167,8 @@ class TwoStageSession:
         """The image, and its mirror image when the model averages flips."""
         return np.concatenate([image, image[..., ::-1]]) if self.flip_average else image
 
-    def _check_classifier(self, file: str) -> None:
+    def _check_classifier(self, file: str) -> list[str]:
+        """The names of its outputs."""
         inputs, outputs = self._classifier.get_inputs(), self._classifier.get_outputs()
         if [node.name for node in inputs] != [IMAGE]:
             raise ModelError(
@@ -148,9 +177,11 @@ class TwoStageSession:
         if LOGIT not in [node.name for node in outputs]:
             raise ModelError(f"{file} must give '{LOGIT}'; it gives {_names(outputs)}.")
         self._check_image(file, inputs[0], self._size)
+        return [node.name for node in outputs]
 
-    def _check_segmenter(self, file: str) -> list[str]:
-        inputs, outputs = self._segmenter.get_inputs(), self._segmenter.get_outputs()
+    def _check_segmenter(self, segmenter: Network, file: str) -> list[str]:
+        """The names of its inputs."""
+        inputs, outputs = segmenter.get_inputs(), segmenter.get_outputs()
         given = {IMAGE}
         if self._apart is None:
             given |= {node.name for node in self._classifier.get_outputs()}
@@ -166,7 +197,7 @@ class TwoStageSession:
                 self._check_image(file, node, size)
         return [node.name for node in inputs]
 
-    def _check_image(self, file: str, node: Any, size: int) -> None:
+    def _check_image(self, file: str, node: Port, size: int) -> None:
         """Hold type and the fixed dimensions of `image` against (n, 1, size, size) float32."""
         views = 2 if self.flip_average and self._mirror_from is None else 1
         expected = (views, 1, size, size)
@@ -183,5 +214,5 @@ class TwoStageSession:
             )
 
 
-def _names(nodes: Sequence[Any]) -> str:
+def _names(nodes: Sequence[Port]) -> str:
     return ", ".join(f"'{node.name}'" for node in nodes) or "nothing"

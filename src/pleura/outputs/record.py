@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pleura.inference import Engine
 from pleura.inference.prediction import Prediction, Refusal, Result
 from pleura.masks import Region, RunLengthConvention, encode
 from pleura.outputs.names import input_name
@@ -76,6 +77,7 @@ class ModelRecord(_Record):
     name: str
     version: str
     sha256: str
+    engine: str = Engine.ONNXRUNTIME
 
 
 class PredictionRecord(_Record):
@@ -167,6 +169,7 @@ def _prediction_record(prediction: Prediction) -> PredictionRecord:
             name=prediction.model.name,
             version=prediction.model.version,
             sha256=prediction.model.sha256,
+            engine=prediction.model.engine,
         ),
         timings_ms={name: round(value, 2) for name, value in prediction.timings_ms.items()},
     )

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pleura.engines import checked_bytes
 from pleura.errors import ModelError
-from pleura.model_files import checked_bytes
 from pleura.radiograph import Notice
 
 UNFAMILIAR: Final = Notice(

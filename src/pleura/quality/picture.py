@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.engines import open_network
 from pleura.errors import ModelError
 from pleura.masks import Letterbox
-from pleura.model_files import open_network
 from pleura.quality.spec import GateSpec, Kind
 
 _OUTPUTS = ("kind", "turn", "inverted")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from pleura.inference import Manifest, Predictor, find_model
+from pleura.inference import Engine, Manifest, Predictor, find_model
 from pleura.inference.manifest import MANIFEST_NAME, sha256_of
 from pleura.inference.threads import default_threads
 from pleura.quality import GateSettings, Strictness
@@ -20,7 +20,9 @@ def recipe_of(settings: ModelSettings) -> Recipe:
     folder = find_model(settings.model)
     manifest = Manifest.read(folder)
     point = manifest.operating_point(settings.operating_point)
-    parts = (sha256_of(folder / MANIFEST_NAME), point.name, settings.gate, settings.correct)
+    parts = [sha256_of(folder / MANIFEST_NAME), point.name, settings.gate, settings.correct]
+    if settings.engine is not None:
+        parts.append(settings.engine)
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return Recipe(digest, manifest.name, manifest.version)
 
@@ -41,4 +43,5 @@ def load_predictor(settings: ModelSettings, workers: int = 1) -> Predictor:
         threads=threads,
         operating_point=settings.operating_point,
         gate=GateSettings(Strictness(settings.gate), settings.correct),
+        engine=None if settings.engine is None else Engine(settings.engine),
     )

@@ -39,7 +39,12 @@ PREDICTION: dict[str, Any] = {
         }
     ],
     "quality": {"accepted": True, "warnings": [], "unfamiliarity": None},
-    "model": {"name": "joint-unet", "version": "1.3.1", "sha256": "0" * 64},
+    "model": {
+        "name": "joint-unet",
+        "version": "1.3.1",
+        "sha256": "0" * 64,
+        "engine": "onnxruntime",
+    },
     "timings_ms": {"decode": 6.0, "classify": 140.1, "total": 170.9},
 }
 ERROR: dict[str, Any] = {

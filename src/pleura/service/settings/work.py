@@ -23,6 +23,10 @@ class ModelSettings(Section):
     correct: bool = Field(
         default=False, description="Turn and invert pictures that lie wrong before they are judged."
     )
+    engine: Literal["onnxruntime", "openvino", "openvino-bf16", "cuda", "tensorrt"] | None = Field(
+        default=None,
+        description="What runs the networks; unset, the engine that the model's files are for.",
+    )
     threads: int | None = Field(
         default=None,
         ge=1,
