@@ -1,7 +1,9 @@
 """Pleura beside what a user would run instead: file to JSON, in one run, one image after the other.
 
-    python benchmarks/latency.py PATH... [--model M] [--threads 2] [--images 40] [--cold 9]
-        [--without NAME...] [-o FOLDER] [--into FILE]
+    python benchmarks/latency.py PATH... [--model M] [--int8 M] [--threads 2] [--images 40]
+        [--cold 9] [--without NAME...] [-o FOLDER] [--into FILE]
+
+Pleura in each of its engines, and with the 8-bit copy of the model, beside its rivals.
 
 Every contender judges one image before the next image comes, in an order that turns, so that all of
 them meet the same machine; ratios are taken image by image. Negatives and positives apart, by what
@@ -30,34 +32,49 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import openvino
 import torch
 
 import rivals
 import roofline
 from pleura import Predictor
-from pleura.inference import Stage
+from pleura.engines import open_network
+from pleura.inference import Engine, Manifest, Stage
 from pleura.inference.registry import find_model
 from pleura.io import discover
 from rle import machine
 from segmentation_table import cost
 
 BEGIN, END = "<!-- latency -->", "<!-- end of latency -->"
-OURS, EAGER, COMPILED = "Pleura", "same networks, torch eager", "same networks, torch.compile"
+OURS = "Pleura, onnxruntime"
+OPENVINO, BF16, INT8 = "Pleura, openvino", "Pleura, openvino-bf16", "Pleura, int8 in openvino"
+EAGER, COMPILED = "same networks, torch eager", "same networks, torch.compile"
 BASELINE, MONAI = "CheXNet 224 + Double U-Net 256, eager", "MONAI, DenseNet 224 + U-Net++ 256"
-IMPORTS = "import numpy, pydicom, onnxruntime"
+IMPORTS = "import numpy, pydicom, "
 WARM = 3
+NETWORK_RUNS = 40
 
 
-def contenders(folder: Path, threads: int, without: Sequence[str]) -> dict[str, rivals.Rival]:
+def contenders(
+    folder: Path, int8: Path, threads: int, without: Sequence[str]
+) -> dict[str, rivals.Rival]:
     """Those that are wanted, ready to run."""
     makers: dict[str, Callable[[], rivals.Rival]] = {
         OURS: lambda: rivals.pleura(folder, threads),
+        OPENVINO: lambda: rivals.pleura(folder, threads, Engine.OPENVINO),
+        BF16: lambda: rivals.pleura(folder, threads, Engine.OPENVINO_BF16),
+        INT8: lambda: rivals.pleura(int8, threads),
         EAGER: lambda: rivals.torch_eager(folder),
         COMPILED: lambda: rivals.torch_eager(folder, compiled=True),
         BASELINE: rivals.design_baseline,
         MONAI: rivals.monai_pipeline,
     }
-    wanted = {n: m for n, m in makers.items() if not any(part in n for part in without)}
+    always = (EAGER, BASELINE)  # what the others are held against
+    wanted = {
+        name: make
+        for name, make in makers.items()
+        if name in always or not any(part in name for part in without)
+    }
     return {name: make() for name, make in wanted.items()}
 
 
@@ -80,9 +97,35 @@ def timed(
     return times, present
 
 
-def stages(folder: Path, threads: int, paths: Sequence[Path]) -> dict[str, dict[str, list[float]]]:
+def network_part(folder: Path, int8: Path, threads: int) -> dict[str, list[float]]:
+    """Milliseconds of one view in the network alone, by contender, alternating."""
+    engines: dict[str, tuple[Path, Engine | None]] = {
+        OURS: (folder, None),
+        OPENVINO: (folder, Engine.OPENVINO),
+        BF16: (folder, Engine.OPENVINO_BF16),
+        INT8: (int8, None),
+    }
+    loaded = {}
+    for name, (place, engine) in engines.items():
+        part, size = Manifest.read(place).classifier, Manifest.read(place).preprocessing.size
+        beside = part.weights and (place / part.weights.file, part.weights.sha256)
+        loaded[name] = open_network(place / part.file, part.sha256, threads, engine, beside)
+    image = np.random.default_rng(0).standard_normal((1, 1, size, size)).astype(np.float32)
+    times: dict[str, list[float]] = {name: [] for name in loaded}
+    for turn in range(WARM + NETWORK_RUNS):
+        for name, network in loaded.items():
+            begin = time.perf_counter()
+            network.run(["logit", "mask_logits"], {"image": image})
+            if turn >= WARM:
+                times[name].append(1e3 * (time.perf_counter() - begin))
+    return times
+
+
+def stages(
+    folder: Path, threads: int, paths: Sequence[Path], engine: Engine | None
+) -> dict[str, dict[str, list[float]]]:
     """Milliseconds by outcome and stage."""
-    predictor = Predictor(folder, threads=threads)
+    predictor = Predictor(folder, threads=threads, engine=engine)
     found: dict[str, dict[str, list[float]]] = {}
     for path in (*paths[:WARM], *paths):
         prediction = predictor.predict(path)
@@ -95,10 +138,11 @@ def stages(folder: Path, threads: int, paths: Sequence[Path]) -> dict[str, dict[
 def cold(path: Path, runs: int, options: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """Wall time in milliseconds and largest resident memory in MB of whole processes."""
     program = Path(sys.executable).with_name("pleura")
-    commands = {
-        "pleura predict FILE --jsonl": [str(program), "predict", str(path), "--jsonl", *options],
-        f'python -c "{IMPORTS}"': [sys.executable, "-c", IMPORTS],
-    }
+    commands = {}
+    for engine, package in (("onnxruntime", "onnxruntime"), ("openvino-bf16", "openvino")):
+        predict = [str(program), "predict", str(path), "--jsonl", "--engine", engine, *options]
+        commands[f"pleura predict FILE --jsonl --engine {engine}"] = predict
+        commands[f'python -c "{IMPORTS}{package}"'] = [sys.executable, "-c", IMPORTS + package]
     script = str(Path(__file__).with_name("cold.py"))
     run = [sys.executable, script, str(runs), *(shlex.join(words) for words in commands.values())]
     measured = json.loads(subprocess.run(run, capture_output=True, check=True).stdout)
@@ -114,32 +158,45 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
 def report(result: dict[str, Any]) -> str:
     """The tables in Markdown."""
     present = np.array(result["present"])
-    ours = np.array(result["times"][OURS])
     groups = {"negative": ~present, "positive": present}
     lines = [
         f"{result['date']}: {result['machine']}, {result['system']}; {result['versions']};"
         f" {result['model']}; {result['threads']} threads; n = {len(present)} files, of which"
         f" {int(present.sum())} are called positive. Milliseconds from file to JSON, median [5th,"
-        " 95th percentile]; ratios image by image.",
+        " 95th percentile]; ratios image by image, above 1 for what is faster.",
         "",
-        "| | negative | positive | times as long as Pleura |",
-        "|---|---|---|---|",
+        "| | negative | positive | against torch eager | against the baseline |",
+        "|---|---|---|---|---|",
     ]
+    against = [np.array(result["times"][name]) for name in (EAGER, BASELINE)]
     for name, values in result["times"].items():
         times = np.array(values)
         cells = [spread(times[group]) if group.any() else "-" for group in groups.values()]
-        lines.append(f"| {name} | {' | '.join(cells)} | {spread(times / ours, 1)} |")
-    lines += ["", "| stage of Pleura | negative | positive |", "|---|---|---|"]
-    for stage in Stage:
-        cells = [
-            spread(result["stages"][group][stage.value], 1) if group in result["stages"] else "-"
-            for group in groups
-        ]
-        lines.append(f"| {stage.value} | {' | '.join(cells)} |")
+        cells += [spread(other / times, 1) for other in against]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"The baseline is {BASELINE}; torch eager is {EAGER}, both views of every image.",
+    ]
+    for engine, found in result["stages"].items():
+        lines += ["", f"| stage, {engine} | negative | positive |", "|---|---|---|"]
+        for stage in Stage:
+            cells = [
+                spread(found[group][stage.value], 1) if group in found else "-" for group in groups
+            ]
+            lines.append(f"| {stage.value} | {' | '.join(cells)} |")
+    roof = result["roofline"]
+    lines += [
+        "",
+        "| network alone, one view | ms | against the float32 roofline |",
+        "|---|---|---|",
+    ]
+    for name, values in result["network"].items():
+        ratio = roof["least_ms"] / float(np.median(values))
+        lines.append(f"| {name} | {spread(values, 1)} | {ratio:.2f} |")
     lines += ["", "| process | ms | largest resident memory, MB |", "|---|---|---|"]
     for name, measured in result["cold"].items():
         lines.append(f"| `{name}` | {spread(measured['ms'])} | {spread(measured['mb'])} |")
-    roof = result["roofline"]
     lines += [
         "",
         f"Roofline: {roof['gflops']:.0f} GFLOP/s (product of matrices) and {roof['gigabytes']:.1f}"
@@ -182,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--model")
+    parser.add_argument("--int8", default="joint-unet-int8", help="8-bit copy of the model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--cold", type=int, default=9, help="runs of each command")
@@ -195,7 +253,9 @@ def main() -> None:
     roof = roofline.measure(options.threads)
     every = [Path(found.name) for found in discover(options.paths)]
     paths = every[:: max(1, len(every) // options.images)][: options.images]
-    times, present = timed(contenders(folder, options.threads, options.without), paths)
+    int8 = find_model(options.int8)
+    running = contenders(folder, int8, options.threads, options.without)
+    times, present = timed(running, paths)
     predictor = Predictor(folder, threads=options.threads)
     network = cost(folder, predictor, 0.0)
     least = roof.milliseconds(network.gflop, roofline.parameter_gigabytes(network.parameters))
@@ -205,12 +265,17 @@ def main() -> None:
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine(),
         "system": platform.system(),
-        "versions": f"ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}",
+        "versions": f"ONNX Runtime {onnxruntime.__version__}, OpenVINO"
+        f" {openvino.__version__.partition('-')[0]}, PyTorch {torch.__version__}",
         "model": f"{predictor.model.name} {predictor.model.version}",
         "threads": options.threads,
         "times": times,
         "present": present,
-        "stages": stages(folder, options.threads, paths),
+        "stages": {
+            str(engine): stages(folder, options.threads, paths, engine)
+            for engine in (Engine.ONNXRUNTIME, Engine.OPENVINO_BF16)
+        },
+        "network": network_part(folder, int8, options.threads),
         "cold": cold(paths[0], options.cold, passed),
         "roofline": {
             "gflops": roof.gflops,

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from pleura import Predictor
-from pleura.inference import prepare
+from pleura.inference import Engine, prepare
 from pleura.inference.manifest import Manifest
 from pleura.inference.postprocess import calibrated_probability, mask_from_map
 from pleura.io import read_radiograph
@@ -35,9 +35,9 @@ from pleura.training.released import restore
 Rival = Callable[[Path], str]
 
 
-def pleura(folder: Path, threads: int) -> Rival:
+def pleura(folder: Path, threads: int, engine: Engine | None = None) -> Rival:
     """The whole way as `pleura predict --jsonl` walks it, in a process that has started."""
-    predictor = Predictor(folder, threads=threads)
+    predictor = Predictor(folder, threads=threads, engine=engine)
     return lambda path: json_line(predictor.predict(path))
 
 

@@ -204,7 +204,7 @@ def _packages() -> dict[str, frozenset[str]]:
     }
 
 
-# Packages that a room of the base install uses where they are installed, and does without elsewhere.
+# Packages that a room of the base install uses where they are installed, and does without else.
 OPTIONAL = {"engines": frozenset({"openvino"})}
 
 FILES = files_by_room()

@@ -13,7 +13,7 @@ from onnx import TensorProto
 from pleura.cli.main import main
 from pleura.data.index import read_index
 from pleura.errors import ConfigError, ModelError, NotFoundError
-from pleura.export import release
+from pleura.export import release, tuning
 from pleura.export.held_out import Judged
 from pleura.export.parity import Parity
 from pleura.export.release import ExportOptions, export_run
@@ -118,13 +118,13 @@ def judged(groups):
 def test_the_stated_auc_is_no_surer_than_the_number_of_patients():
     single = judged([f"patient {number}" for number in range(40)])
     independent = delong_interval(single.logits, single.labels)
-    assert release._held_out_auc(single) == independent
+    assert tuning._held_out_auc(single) == independent
     five_images_each = judged([f"patient {number // 5}" for number in range(40)])
-    stated = release._held_out_auc(five_images_each)
+    stated = tuning._held_out_auc(five_images_each)
     assert stated.value == pytest.approx(independent.value)
     assert stated.high - stated.low > 1.2 * (independent.high - independent.low)
     one_class_each = judged(["ill"] * 20 + ["well"] * 20)
-    assert release._held_out_auc(one_class_each) == independent
+    assert tuning._held_out_auc(one_class_each) == independent
 
 
 def test_all_that_is_chosen_is_chosen_on_the_held_out_fold(exported, data):

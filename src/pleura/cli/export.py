@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.progress import Progress
 
 from pleura.cli.console import DISCLAIMER, say
 from pleura.cli.options import Root
+
+if TYPE_CHECKING:
+    from pleura.inference import Manifest
 
 
 def export(
@@ -36,6 +39,12 @@ def export(
         typer.Option(min=1, max=4, help="Prune a Nested U-Net to this node of its first row."),
     ] = None,
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="Also write a copy in 8-bit integers for OpenVINO, to OUTPUT-int8."
+        ),
+    ] = False,
 ) -> None:
     """Write ONNX files, parity report, and a manifest calibrated on the run's held-out fold."""
     from pleura.export.release import ExportOptions, export_run
@@ -54,9 +63,21 @@ def export(
     )
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("judging the held-out fold", total=None)
-        manifest = export_run(
-            run, output, options, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        _say(export_run(run, output, options, progress), output)
+        if int8:
+            from pleura.export.quantised import SUFFIX, Int8Options, quantise
+
+            copy = output.with_name(output.name + SUFFIX)
+            settings = Int8Options(prevalence=prevalence, root=root)
+            _say(quantise(output, run, copy, settings, progress), copy)
+    say(DISCLAIMER)
+
+
+def _say(manifest: "Manifest", output: Path) -> None:
     say(f"{manifest.name} {manifest.version} written to {output}")
     for point in manifest.operating_points:
         say(
@@ -68,4 +89,4 @@ def export(
             f"{figure} {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}],"
             f" n = {estimate.n}"
         )
-    say(f"On {manifest.performance_cohort}. {DISCLAIMER}")
+    say(f"On {manifest.performance_cohort}.")

@@ -102,6 +102,34 @@ def store_half(model: onnx.ModelProto, min_values: int = _MIN_HALVED) -> onnx.Mo
     return halved
 
 
+def store_whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Undo `store_half`: float32 weights, rounded as they are, and no casts in front of them."""
+    whole = copy.deepcopy(model)
+    stored = {tensor.name: tensor for tensor in whole.graph.initializer}
+    casts = {
+        node.output[0]: node
+        for node in whole.graph.node
+        if node.op_type == "Cast" and node.input[0] in stored
+    }
+    products = {
+        node.output[0]: node
+        for node in whole.graph.node
+        if node.op_type == "Mul" and node.input[0] in casts and node.input[1] in stored
+    }
+    made: list[TensorProto] = []
+    gone: set[str] = set()
+    for name, product in products.items():
+        integers, scale = casts[product.input[0]].input[0], product.input[1]
+        values = numpy_helper.to_array(stored[integers]).astype(np.float32)
+        made.append(numpy_helper.from_array(values * numpy_helper.to_array(stored[scale]), name))
+        gone |= {integers, scale, name, product.input[0]}
+    _replace(whole.graph.node, [n for n in whole.graph.node if n.output[0] not in gone])
+    kept = [tensor for tensor in whole.graph.initializer if tensor.name not in gone]
+    _replace(whole.graph.initializer, [*kept, *made])
+    onnx.checker.check_model(whole)
+    return whole
+
+
 def _worth_halving(values: NDArray[np.generic], min_values: int) -> bool:
     is_matrix = values.dtype == np.float32 and values.ndim > 1
     return is_matrix and values.size >= min_values and bool(np.isfinite(values).all())

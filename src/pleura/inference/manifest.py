@@ -55,10 +55,17 @@ class Preprocessing(_Frozen):
 
 
 class Component(_Frozen):
-    """One ONNX file of the model, with its SHA-256."""
+    """One network of the model: a file, with its SHA-256.
+
+    Attributes:
+        file: ONNX, or the XML of an OpenVINO IR.
+        sha256: of the file, 64 hexadecimal digits.
+        weights: the file beside an IR; ONNX holds its own.
+    """
 
     file: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    weights: "Component | None" = None
 
     @model_validator(mode="after")
     def _stay_in_folder(self) -> Self:
@@ -229,7 +236,8 @@ class Manifest(_Frozen):
     @property
     def files(self) -> tuple[str, ...]:
         """The files of the model folder beside the manifest, each once."""
-        parts = (self.classifier, self.segmenter, self.gate, self.familiarity)
+        networks = (self.classifier, self.classifier.weights, self.segmenter)
+        parts = (*networks, self.gate, self.familiarity)
         return tuple(dict.fromkeys(part.file for part in parts if part is not None))
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:

@@ -99,7 +99,9 @@ class TwoStageSession:
         self, folder: Path, manifest: Manifest, engine: Engine | None
     ) -> tuple[Network, Network | None]:
         def opened(part: Component) -> Network:
-            return open_network(folder / part.file, part.sha256, self.threads, engine)
+            weights = part.weights
+            beside = None if weights is None else (folder / weights.file, weights.sha256)
+            return open_network(folder / part.file, part.sha256, self.threads, engine, beside)
 
         segmenter = manifest.segmenter
         return opened(manifest.classifier), None if segmenter is None else opened(segmenter)

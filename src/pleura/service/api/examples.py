@@ -41,7 +41,7 @@ PREDICTION: dict[str, Any] = {
     "quality": {"accepted": True, "warnings": [], "unfamiliarity": None},
     "model": {
         "name": "joint-unet",
-        "version": "1.3.1",
+        "version": "1.5.0",
         "sha256": "0" * 64,
         "engine": "onnxruntime",
     },
@@ -68,7 +68,7 @@ JOB: dict[str, Any] = {
     "finished_at": "2026-11-28T09:14:07.391000Z",
     "probability": 0.9312,
     "present": True,
-    "model": {"name": "joint-unet", "version": "1.3.1"},
+    "model": {"name": "joint-unet", "version": "1.5.0"},
     "sop_instance_uid": None,
     "study_instance_uid": None,
     "error": None,
