@@ -47,7 +47,7 @@ from segmentation_table import cost
 
 BEGIN, END = "<!-- latency -->", "<!-- end of latency -->"
 OURS = "Pleura, onnxruntime"
-OPENVINO, BF16, INT8 = "Pleura, openvino", "Pleura, openvino-bf16", "Pleura, int8 in openvino"
+OPENVINO, BF16, INT8 = "Pleura, openvino", "Pleura, openvino-bf16", "Pleura, joint-unet-int8"
 EAGER, COMPILED = "same networks, torch eager", "same networks, torch.compile"
 BASELINE, MONAI = "CheXNet 224 + Double U-Net 256, eager", "MONAI, DenseNet 224 + U-Net++ 256"
 IMPORTS = "import numpy, pydicom, "

@@ -19,7 +19,7 @@ from pleura.inference.selftest import compare
 from pleura.masks import decode
 
 REPOSITORY = Path(__file__).parents[1]
-LARGEST_PACKAGE_DATA = 20_000_000
+LARGEST_PACKAGE_DATA = 30_000_000
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,13 @@ def test_one_model_is_the_default_and_all_are_small() -> None:
 
 
 def test_the_files_are_those_of_the_manifest(manifest: Manifest) -> None:
-    for component in (manifest.classifier, manifest.segmenter):
+    parts = (manifest.classifier, manifest.segmenter, manifest.gate, manifest.familiarity)
+    present = [part for part in parts if part is not None]
+    for component in present:
         assert sha256_of(find_model() / component.file) == component.sha256
+    shipped = {path.name for path in find_model().iterdir()}
+    named = {component.file for component in present}
+    assert shipped == {"manifest.json", "parity.json", "README.md", *named}
     parity = json.loads((find_model() / "parity.json").read_text())
     assert parity[f"{parity['written']}_weights"]["holds"]
 

@@ -115,8 +115,8 @@ def test_an_ir_is_run_from_the_bytes_that_were_hashed(model, tmp_path):
 
 
 def test_an_ir_is_for_openvino_alone():
-    assert engine_of("classifier.xml", None) is Engine.OPENVINO
-    assert engine_of("classifier.xml", Engine.OPENVINO_BF16) is Engine.OPENVINO_BF16
+    assert engine_of("classifier.xml", None) is Engine.OPENVINO_BF16
+    assert engine_of("classifier.xml", Engine.OPENVINO) is Engine.OPENVINO
     assert engine_of("classifier.onnx", None) is Engine.ONNXRUNTIME
     with pytest.raises(ModelError, match="cannot run it"):
         engine_of("classifier.xml", Engine.CUDA)

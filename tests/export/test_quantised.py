@@ -63,7 +63,7 @@ def test_the_copy_is_a_whole_model_of_its_own(copy, model):
 
 def test_it_is_integers_and_nearly_says_what_the_floats_say(copy, model, data):
     ours, theirs = Predictor(copy), Predictor(model)
-    assert ours.model.engine is Engine.OPENVINO
+    assert ours.model.engine is Engine.OPENVINO_BF16
     gaps = []
     for path in sorted(data.glob("*.png")):
         said, before = ours.predict_raw(path), theirs.predict_raw(path)

@@ -25,7 +25,8 @@ def engine_of(file: str, wanted: Engine | None) -> Engine:
         raise ModelError("PyTorch opens no file of a model folder.", "Choose another engine.")
     is_ir = file.endswith(IR_SUFFIX)
     if wanted is None:
-        return Engine.OPENVINO if is_ir else Engine.ONNXRUNTIME
+        # An IR is the 8-bit copy, for speed: what it keeps in float may be bfloat16 as well.
+        return Engine.OPENVINO_BF16 if is_ir else Engine.ONNXRUNTIME
     if is_ir and wanted not in _OPENVINO:
         raise ModelError(
             f"{file} is a file for OpenVINO, and {wanted} cannot run it.",

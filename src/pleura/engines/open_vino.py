@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pleura.engines.network import Engine
@@ -26,6 +27,9 @@ class OpenVinoPort:
 
 class OpenVinoNetwork:
     """One network, compiled for the processor.
+
+    A network whose batch alone is free is compiled for one image, which is faster by a tenth, and
+    runs a batch one by one.
 
     Args:
         content: of an ONNX file, or of an IR's XML.
@@ -66,12 +70,15 @@ class OpenVinoNetwork:
                 ),
             }
             model = core.read_model(content, b"" if weights is None else weights)
+            # Those of the file: compiling gives some tensors the names of others.
+            self._inputs = [_port(node) for node in model.inputs]
+            self._outputs = [_port(node) for node in model.outputs]
+            self._one_by_one = all(_is_free_batch(port) for port in self._inputs)
+            if self._one_by_one:
+                model.reshape({i: [1, *port.shape[1:]] for i, port in enumerate(self._inputs)})
             self._compiled = core.compile_model(model, _DEVICE, settings)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot load {path}: {error}") from error
-        # Those of the model as it was read: compiling gives some tensors the names of others.
-        self._inputs = [_port(node) for node in model.inputs]
-        self._outputs = [_port(node) for node in model.outputs]
         self._places = {port.name: place for place, port in enumerate(self._outputs)}
         self._requests = threading.local()
 
@@ -88,9 +95,28 @@ class OpenVinoNetwork:
         request = getattr(self._requests, "request", None)
         if request is None:
             request = self._requests.request = self._compiled.create_infer_request()
-        given = {place: feeds[port.name] for place, port in enumerate(self._inputs)}
-        request.infer(given, share_inputs=True)
+        given = [feeds[port.name] for port in self._inputs]
+        batch = len(given[0]) if self._one_by_one else 1
+        if batch == 1:
+            return self._infer(request, given, wanted)
+        images = [
+            self._infer(request, [values[i : i + 1] for values in given], wanted)
+            for i in range(batch)
+        ]
+        return [np.concatenate(values) for values in zip(*images, strict=True)]
+
+    def _infer(
+        self, request: Any, given: list[NDArray[Any]], wanted: Sequence[str]
+    ) -> list[NDArray[Any]]:
+        request.infer(dict(enumerate(given)), share_inputs=True)
         return [request.get_output_tensor(self._places[name]).data.copy() for name in wanted]
+
+
+def _is_free_batch(port: OpenVinoPort) -> bool:
+    """Whether the first dimension alone is free."""
+    return len(port.shape) > 0 and [size is None for size in port.shape] == [
+        place == 0 for place in range(len(port.shape))
+    ]
 
 
 def _port(node: Any) -> OpenVinoPort:

@@ -2,9 +2,9 @@
 
 Post-training quantisation by NNCF (Kozlov et al., 2020; MIXED: symmetric weights, asymmetric
 activations), its ranges taken from training radiographs. What loses most by it stays in float: the
-first convolutions, which see the grey levels themselves, and the gates of squeeze-and-excitation,
-which multiply whole channels. Which these are was found by leaving layers out in turn; see
-docs/performance.md.
+first convolutions, which see the grey levels themselves, the last, whose values are the mask and
+the finding, and the gates of squeeze-and-excitation, which multiply whole channels. Which these are
+was found on the held-out fold by leaving layers out in turn; see docs/performance.md.
 
 The copy is a model of its own: calibration, operating points, mask rule and limits are chosen
 again on the held-out fold with what the integers say.
@@ -51,7 +51,8 @@ logger = logging.getLogger(__name__)
 IR_NAME, WEIGHTS_NAME, PARITY_NAME = "classifier.xml", "classifier.bin", "parity.json"
 SUFFIX = "-int8"
 CALIBRATION_IMAGES = 300
-KEPT_CONVOLUTIONS = 6
+KEPT_FIRST, KEPT_LAST = 20, 8
+"""Convolutions that stay in float."""
 KEPT_TYPES = ("ReduceMean", "Multiply", "Sigmoid")
 _SELFTEST = ((1, True), (2, False), (3, True), (4, False))
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
@@ -163,7 +164,7 @@ def _write_ir(
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(images),
         ignored_scope=nncf.IgnoredScope(
-            names=convolutions[:KEPT_CONVOLUTIONS],
+            names=[*convolutions[:KEPT_FIRST], *convolutions[-KEPT_LAST:]],
             types=[kind for kind in KEPT_TYPES if kind in present],
         ),
     )

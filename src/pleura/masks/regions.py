@@ -79,8 +79,9 @@ def connected_regions(
     """
     if probability_map is not None and probability_map.shape != mask.shape:
         raise ValueError(f"map is {probability_map.shape}, mask is {mask.shape}")
-    labels, stats, centroids = _components(mask)
-    scores = _scores(labels, mask, stats, probability_map)
+    found, labels, stats, centroids = _components(mask)
+    values = None if probability_map is None else probability_map[found]
+    scores = _scores(labels, mask[found], stats, values)
     middle = (mask.shape[1] - 1) / 2
     return tuple(
         Region(
@@ -111,24 +112,40 @@ def remove_small(
     Raises:
         ValueError: `mask` is not bool (rows, columns).
     """
-    labels, stats, centroids = _components(mask)
+    found, labels, stats, centroids = _components(mask)
     keep = stats[:, cv2.CC_STAT_AREA] >= min_area_px
     if keep_largest and stats.shape[0] > 1:
         keep[_largest_first(stats, centroids)[0]] = True
     keep[0] = False
     if keep[1:].all():
         return mask.copy()
-    return np.asarray(keep[labels], dtype=np.bool_)
+    kept = np.zeros_like(mask)
+    kept[found] = keep[labels]
+    return kept
 
 
-def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], _Stats, NDArray[np.float64]]:
-    """Labels (0 outside), OpenCV's statistics, and centroids (column, row), a row a label."""
+def _components(
+    mask: NDArray[np.bool_],
+) -> tuple[tuple[slice, slice], NDArray[np.int32], _Stats, NDArray[np.float64]]:
+    """Where the mask lies, labels there (0 outside), statistics and centroids, a row a label.
+
+    Only the smallest box around the mask is searched, most often a small part of the image.
+    Boxes and centroids (column, row) are those of the whole grid.
+    """
     if mask.ndim != 2 or mask.dtype != np.bool_ or mask.size == 0:
         raise ValueError(f"mask must be bool (rows, columns), not {mask.dtype} {mask.shape}")
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(pixels)
+    if width == 0:
+        width, height = 1, 1  # an empty mask: one pixel of background
+    found = slice(top, top + height), slice(left, left + width)
     _, labels, stats, centroids = cv2.connectedComponentsWithStats(
-        np.ascontiguousarray(mask).view(np.uint8), connectivity=8, ltype=cv2.CV_32S
+        np.ascontiguousarray(pixels[found]), connectivity=8, ltype=cv2.CV_32S
     )
+    stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]] += [left, top]
+    centroids += [left, top]
     return (
+        found,
         np.asarray(labels, dtype=np.int32),
         np.asarray(stats, dtype=np.int32),
         np.asarray(centroids, dtype=np.float64),
