@@ -50,6 +50,29 @@ def test_the_files_are_those_of_the_manifest(manifest: Manifest) -> None:
     assert parity[f"{parity['written']}_weights"]["holds"]
 
 
+def test_the_8_bit_copy_is_whole_and_of_this_model(manifest: Manifest) -> None:
+    folder = find_model("joint-unet-int8")
+    copy = Manifest.read(folder)
+    shipped = {path.name for path in folder.iterdir()}
+    assert shipped == {"manifest.json", "parity.json", "README.md", *copy.files}
+    assert copy.training["quantised_from"] == f"{manifest.name} {manifest.version}"
+    pairs = (copy.classifier, copy.classifier.weights, copy.gate, copy.familiarity)
+    for component in pairs:
+        assert component is not None
+        assert sha256_of(folder / component.file) == component.sha256
+    # What it was kept for: no more than this may be lost on the test split.
+    for figure, allowed in (("test_auc", 0.003), ("test_dice_positives", 0.005)):
+        lost = manifest.performance[figure].value - copy.performance[figure].value
+        assert lost <= allowed, figure
+
+
+def test_the_8_bit_copy_passes_its_self_test() -> None:
+    pytest.importorskip("openvino")
+    predictor = Predictor.load("joint-unet-int8", threads=2)
+    for case in predictor.manifest.selftest:
+        assert compare(predictor, case).agrees, case
+
+
 def test_the_manifest_says_what_the_model_needs_and_claims(manifest: Manifest) -> None:
     names = [point.name for point in manifest.operating_points]
     assert names == ["sensitive", "balanced", "specific"]

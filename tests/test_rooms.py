@@ -204,8 +204,11 @@ def _packages() -> dict[str, frozenset[str]]:
     }
 
 
-# Packages that a room of the base install uses where they are installed, and does without else.
-OPTIONAL = {"engines": frozenset({"openvino"})}
+# Packages beyond those, which a room uses where they are installed and does without elsewhere.
+OPTIONAL = {
+    "engines": frozenset({"openvino"}),
+    "export": frozenset({"nncf", "openvino"}),
+}
 
 FILES = files_by_room()
 IMPORTS = {

@@ -5,16 +5,21 @@ import json
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from pleura.cli.main import main
 from pleura.engines import Engine
 from pleura.errors import ModelError
 from pleura.export.bundle import write_bundle
+from pleura.export.joined import join
 from pleura.export.onnx_file import store_half, store_whole
 from pleura.export.quantised import Int8Options, quantise
 from pleura.export.release import ExportOptions, export_run
 from pleura.inference import Manifest, Predictor
 from pleura.inference.manifest import sha256_of
+from pleura.training.checkpoint import load_network
+from pleura.training.config import load_config
+from pleura.training.released import restore
 
 pytest.importorskip("nncf")
 pytest.importorskip("openvino")
@@ -106,6 +111,11 @@ def test_what_needs_onnx_says_so(copy, run, model, tmp_path):
         Predictor(copy, engine=Engine.ONNXRUNTIME)
     with pytest.raises(ModelError, match="ONNX"):
         write_bundle(copy, tmp_path / "bundle", None)
+    with pytest.raises(ModelError, match="not made of ONNX files"):
+        join(copy, model, tmp_path / "joined", "joined", "1")
+    network = load_network(run, load_config(run / "config.yaml"), "last")
+    with pytest.raises(ModelError, match="8-bit integers"):
+        restore(network, copy, torch.zeros(2, 1, 32, 32))
 
 
 def test_weights_stored_in_half_are_made_whole(model):

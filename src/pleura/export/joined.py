@@ -51,6 +51,12 @@ def join(classifier: Path, segmenter: Path, output: Path, name: str, version: st
         OutputError: the output holds a model already, or cannot be written.
     """
     finding, place = Manifest.read(classifier), Manifest.read(segmenter)
+    for manifest in (finding, place):
+        if not manifest.is_onnx:
+            raise ModelError(
+                f"{_said(manifest)} is not made of ONNX files.",
+                "Join the models that 8-bit copies were made of.",
+            )
     if finding.flip_average != place.flip_average:
         raise ModelError(
             f"{_said(finding)} and {_said(place)} do not agree on averaging mirror images.",

@@ -95,7 +95,7 @@ def quantise(
         ModelError: the model is no ONNX model, or the run held nothing out.
     """
     source = Manifest.read(model)
-    if not source.classifier.file.endswith(".onnx"):
+    if not source.is_onnx:
         raise ModelError(
             f"{source.name} {source.version} is not made of ONNX files.",
             "Give the model that `pleura export` wrote.",
@@ -147,7 +147,7 @@ def _write_ir(
     except ImportError as error:
         raise MissingDependencyError(
             f"8-bit copies need {error.name}, which is not installed.",
-            "Install it: pip install openvino nncf.",
+            "Install it: pip install 'pleura[int8]'.",
         ) from error
     logging.getLogger("nncf").setLevel(logging.WARNING)
     whole = save(store_whole(classifier), folder / "whole.onnx")

@@ -234,6 +234,11 @@ class Manifest(_Frozen):
         return self
 
     @property
+    def is_onnx(self) -> bool:
+        """Whether the networks are ONNX files: such can be learned from, joined and quantised."""
+        return self.classifier.file.endswith(".onnx")
+
+    @property
     def files(self) -> tuple[str, ...]:
         """The files of the model folder beside the manifest, each once."""
         networks = (self.classifier, self.classifier.weights, self.segmenter)

@@ -98,6 +98,11 @@ def restore(network: Network, folder: Path, images: Tensor) -> LoadReport:
 
 def _stored(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     """Weights by the network's own names; those stored in 16 bits made whole again."""
+    if not manifest.is_onnx:
+        raise ModelError(
+            f"{manifest.name} {manifest.version} is a copy in 8-bit integers.",
+            "Start from the model that it was made of.",
+        )
     arrays: dict[str, NDArray[Any]] = {}
     for component in (manifest.segmenter, manifest.classifier):
         if component is None:
