@@ -7,6 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from scale_tools import (
     COMMAND,
@@ -58,9 +59,23 @@ def test_an_object_that_cannot_be_made_is_said(model: Path, tmp_path: Path) -> N
     assert "DICOM objects: 1 not written (no_dicom_source 1)." in run(*arguments, status=1)
 
 
+def test_the_networks_run_in_the_engine_that_is_asked_for(
+    good: Path, model: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    arguments = (good, tmp_path / "out", "--model", model, "--networks")
+    run(*arguments, "openvino", status=0)
+    (part,) = (tmp_path / "out" / "parts").iterdir()
+    assert pq.read_table(part)["model_engine"].to_pylist() == ["openvino"] * 2
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["model"]["engine"] == "openvino"
+    assert "batch_changed" in run(*arguments, "onnxruntime", status=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--networks", "pytorch"], "--networks"),
         (["--engine", "spark"], "--engine"),
         (["--address", "127.0.0.1:1"], "--address"),
         (["--write", "tiff"], "--write"),

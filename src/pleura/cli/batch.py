@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, complain, prepare_stdout
+from pleura.cli.options import engine_named
 from pleura.cli.predict import (
     NOTHING_PREDICTED,
     SOME_MISSING,
@@ -22,7 +23,6 @@ from pleura.errors import MissingDependencyError, ModelError
 if TYPE_CHECKING:
     from collections import Counter
 
-    from pleura.inference import Engine
     from pleura.scale.ledger import Ledger
     from pleura.scale.run import Report, Watch
     from pleura.scale.tally import Tally
@@ -107,7 +107,7 @@ def batch(
         chunk=chunk,
         workers=workers,
         threads=threads,
-        networks=_networks(networks),
+        networks=engine_named(networks, "--networks"),
         address=address,
     )
     prepare_stdout()
@@ -120,16 +120,6 @@ def batch(
         raise typer.Exit(NOTHING_PREDICTED) from error
     _state(report, output)
     raise typer.Exit(_exit_status(report))
-
-
-def _networks(name: str | None) -> "Engine | None":
-    from pleura.inference import Engine
-
-    try:
-        return None if name is None else Engine(name.lower())
-    except ValueError as error:
-        known = ", ".join(Engine)
-        raise typer.BadParameter(f"{name!r} is none of {known}", param_hint="--networks") from error
 
 
 def _is_ray(engine: str) -> bool:

@@ -22,11 +22,11 @@ Resamples = Annotated[int, typer.Option(min=100, help="Draws of every bootstrap.
 DrawSeed = Annotated[int, typer.Option(help="Seed of the draws.")]
 
 
-def engine_named(name: str | None) -> "Engine | None":
+def engine_named(name: str | None, option: str = "--engine") -> "Engine | None":
     """The engine of this name; exits with status 2 for one that does not exist."""
     from pleura.inference import Engine
 
     known = [engine for engine in Engine if engine is not Engine.PYTORCH]
     if name is None or name.lower() in known:
         return None if name is None else Engine(name.lower())
-    raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="--engine")
+    raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint=option)

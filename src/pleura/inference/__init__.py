@@ -1,6 +1,6 @@
 """From a radiograph to a prediction: preprocessing, networks, postprocessing, `Predictor`."""
 
-from pleura.engines import Engine
+from pleura.engines import Engine, engine_of
 from pleura.inference.manifest import Manifest, OperatingPoint, Preprocessing
 from pleura.inference.prediction import (
     ModelReference,
@@ -31,6 +31,7 @@ __all__ = [
     "Result",
     "Stage",
     "Status",
+    "engine_of",
     "find_model",
     "installed_models",
     "prepare",

@@ -11,7 +11,14 @@ from typing import Any
 
 from pleura import __version__
 from pleura.errors import PleuraError
-from pleura.inference import Engine, Manifest, ModelReference, find_model, installed_models
+from pleura.inference import (
+    Engine,
+    Manifest,
+    ModelReference,
+    engine_of,
+    find_model,
+    installed_models,
+)
 from pleura.inference.manifest import MANIFEST_NAME, sha256_of
 from pleura.inference.threads import usable_cores
 from pleura.quality import GateSettings
@@ -151,7 +158,12 @@ def run_batch(batch: Batch, watch: Watch | None = None) -> Report:
     output = batch.output if is_url(batch.output) else path_of(batch.output)
     folder, manifest = _model(batch.model)
     point = manifest.operating_point(batch.operating_point).name
-    model = ModelReference(manifest.name, manifest.version, sha256_of(folder / MANIFEST_NAME))
+    model = ModelReference(
+        manifest.name,
+        manifest.version,
+        sha256_of(folder / MANIFEST_NAME),
+        engine_of(manifest.classifier.file, batch.networks),
+    )
     listing = listing_of(batch.source, output)
     store = open_store(output)
     with store.alone():
@@ -219,7 +231,6 @@ def _settings(
         "operating_point": point,
         "gate": batch.gate.strictness.value,
         "correct": batch.gate.correct,
-        "networks": None if batch.networks is None else batch.networks.value,
         "formats": sorted(batch.formats),
     }
 
