@@ -133,9 +133,17 @@ def test_a_worker_that_says_nothing_is_replaced(
     monkeypatch.setattr("pleura.scale.worker.SILENCE_S", 5.0)
     folder = fill(tmp_path / "in", 3)
 
+    def workers() -> list[int]:
+        """Not the other children of this process: a browser of another test, say."""
+        return [
+            pid
+            for pid in children_of(os.getpid())
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
     def stop_the_worker() -> None:
-        until(lambda: children_of(os.getpid()))
-        for pid in children_of(os.getpid()):
+        until(workers)
+        for pid in workers():
             os.kill(pid, signal.SIGSTOP)
 
     stopping = threading.Thread(target=stop_the_worker)
