@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -135,11 +136,12 @@ def test_a_worker_that_says_nothing_is_replaced(
 
     def workers() -> list[int]:
         """Not the other children of this process: a browser of another test, say."""
-        return [
-            pid
-            for pid in children_of(os.getpid())
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        found = []
+        for pid in children_of(os.getpid()):
+            with suppress(OSError):  # it may end between the two looks
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
 
     def stop_the_worker() -> None:
         until(workers)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pleura.cli.console import DISCLAIMER, complain, prepare_stdout
-from pleura.cli.options import engine_named
+from pleura.cli.options import Correct, GateName, engine_named
 from pleura.cli.predict import (
     NOTHING_PREDICTED,
     SOME_MISSING,
@@ -74,16 +74,8 @@ def batch(
             " tensorrt."
         ),
     ] = None,
-    gate: Annotated[
-        str,
-        typer.Option(help="A picture that is no frontal chest radiograph: refuse, warn, off."),
-    ] = "refuse",
-    correct: Annotated[
-        bool,
-        typer.Option(
-            "--correct", help="Turn and invert pictures that lie wrong, before they are judged."
-        ),
-    ] = False,
+    gate: GateName = "refuse",
+    correct: Correct = False,
 ) -> None:
     """Judge every input once, into Parquet parts; the same command continues a run that ended.
 

@@ -18,6 +18,18 @@ EngineName = Annotated[
         " tensorrt.",
     ),
 ]
+GateName = Annotated[
+    str,
+    typer.Option(
+        "--gate", help="A picture that is no frontal chest radiograph: refuse, warn, off."
+    ),
+]
+Correct = Annotated[
+    bool,
+    typer.Option(
+        "--correct", help="Turn and invert pictures that lie wrong, before they are judged."
+    ),
+]
 Resamples = Annotated[int, typer.Option(min=100, help="Draws of every bootstrap.")]
 DrawSeed = Annotated[int, typer.Option(help="Seed of the draws.")]
 

@@ -17,7 +17,7 @@ from pleura.cli.console import (
     printable,
     table_line,
 )
-from pleura.cli.options import EngineName, Threads, engine_named
+from pleura.cli.options import Correct, EngineName, GateName, Threads, engine_named
 from pleura.cli.results import Shown, check_paths, open_folder, stated_when_not_written
 from pleura.errors import ModelError
 
@@ -78,16 +78,8 @@ def predict(
             help="With --write seg: an empty segmentation where nothing is segmented.",
         ),
     ] = False,
-    gate: Annotated[
-        str,
-        typer.Option(help="A picture that is no frontal chest radiograph: refuse, warn, off."),
-    ] = "refuse",
-    correct: Annotated[
-        bool,
-        typer.Option(
-            "--correct", help="Turn and invert pictures that lie wrong, before they are judged."
-        ),
-    ] = False,
+    gate: GateName = "refuse",
+    correct: Correct = False,
     deidentify: Annotated[
         Path | None,
         typer.Option(

@@ -46,18 +46,29 @@ def held_out_rows(config: TrainingConfig, root: Path | None) -> tuple[Index, "pd
         NotFoundError: there is no such index.
         DataError: the file is not an index.
     """
-    fold = config.data.validation_fold
-    if fold is None:
+    if config.data.validation_fold is None:
         raise ModelError(
             "The run held no fold out: nothing is left to calibrate on.",
             "Train with data.validation_fold, or calibrate on other labelled images.",
         )
     index = read_index(config.data.index, root=root or config.data.root)
+    labelled, held_out = _two_sided(index, config)
+    return index, labelled[held_out].reset_index(drop=True)
+
+
+def trained_rows(index: Index, config: TrainingConfig) -> "pd.DataFrame":
+    """The rows of the same label sources that a run with a validation fold learned from."""
+    labelled, held_out = _two_sided(index, config)
+    return labelled[~held_out].reset_index(drop=True)
+
+
+def _two_sided(index: Index, config: TrainingConfig) -> tuple["pd.DataFrame", NDArray[np.bool_]]:
+    """Labelled training images of sources that gave both labels, and which of them are held out."""
     table = index.table
     labelled = table[((table["split"] == "train") & table["label"].notna()).fillna(False)]
-    held_out = (labelled["fold"] == fold).fillna(False).to_numpy(dtype=bool)
-    chosen = held_out & from_two_sided_sources(labelled)
-    return index, labelled[chosen].reset_index(drop=True)
+    labelled = labelled[from_two_sided_sources(labelled)]
+    held_out = labelled["fold"] == config.data.validation_fold
+    return labelled, held_out.fillna(False).to_numpy(dtype=bool)
 
 
 def parity_images(

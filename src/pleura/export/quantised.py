@@ -17,15 +17,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from pleura.data.index import Index
-from pleura.data.splits import from_two_sided_sources
 from pleura.errors import MissingDependencyError, ModelError
 from pleura.export.held_out import (
     Judged,
@@ -33,18 +31,16 @@ from pleura.export.held_out import (
     held_out_rows,
     judge_held_out,
     parity_images,
+    trained_rows,
 )
 from pleura.export.onnx_file import save, store_whole
+from pleura.export.release import SIIM_PREVALENCE, selftest_cases
 from pleura.export.tuning import tune
 from pleura.inference import Predictor
 from pleura.inference.manifest import MANIFEST_NAME, Component, Manifest, sha256_of
-from pleura.inference.selftest import measure
 from pleura.quality import GateSettings, Strictness
-from pleura.training.config import TrainingConfig, load_config
+from pleura.training.config import load_config
 from pleura.training.record import CONFIG_NAME
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +50,6 @@ CALIBRATION_IMAGES = 300
 KEPT_FIRST, KEPT_LAST = 20, 8
 """Convolutions that stay in float."""
 KEPT_TYPES = ("ReduceMean", "Multiply", "Sigmoid")
-_SELFTEST = ((1, True), (2, False), (3, True), (4, False))
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
@@ -70,7 +65,7 @@ class Int8Options:
     """
 
     images: int = CALIBRATION_IMAGES
-    prevalence: float = 0.22
+    prevalence: float = SIIM_PREVALENCE
     root: Path | None = None
     seed: int = 0
 
@@ -102,9 +97,8 @@ def quantise(
         )
     config = load_config(run / CONFIG_NAME)
     index, rows = held_out_rows(config, options.root)
-    images = parity_images(
-        index, _training_rows(index, config, options.seed), source.preprocessing, options.images
-    )
+    learned = trained_rows(index, config).sample(frac=1.0, random_state=options.seed)
+    images = parity_images(index, learned, source.preprocessing, options.images)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".int8-", dir=output) as partial:
         work = Path(partial)
@@ -117,8 +111,7 @@ def quantise(
         said = judge_held_out(Predictor(work, gate=open_gate), index, rows, progress)
         cohort = source.performance_cohort or f"{len(said.labels)} held-out images"
         tuned = tune(bare, said, work, cohort, options.prevalence)
-        predictor = Predictor(work)
-        cases = tuple(measure(predictor, seed, pneumothorax=sick) for seed, sick in _SELFTEST)
+        cases = selftest_cases(Predictor(work))
         tuned.model_copy(update={"selftest": cases}).write(work)
         report = _compared(source, float_said, said, options)
         (work / PARITY_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -126,15 +119,6 @@ def quantise(
         for file in (*tuned.files, PARITY_NAME, MANIFEST_NAME):
             (work / file).replace(output / file)
     return Manifest.read(output)
-
-
-def _training_rows(index: Index, config: TrainingConfig, seed: int) -> "pd.DataFrame":
-    """What the network learned from, of sources that gave both labels, in random order."""
-    table = index.table
-    labelled = table[((table["split"] == "train") & table["label"].notna()).fillna(False)]
-    held_out = (labelled["fold"] == config.data.validation_fold).fillna(False).to_numpy(dtype=bool)
-    chosen = labelled[~held_out & from_two_sided_sources(labelled)]
-    return chosen.sample(frac=1.0, random_state=seed).reset_index(drop=True)
 
 
 def _write_ir(
