@@ -140,7 +140,7 @@ def network_of(manifest: Manifest) -> dict[str, Any]:
             "A CheXNet cannot be restored from the files of a model folder.",
             "Bundle a model with one of the U-Nets.",
         )
-    if not manifest.classifier.file.endswith(".onnx"):
+    if not manifest.is_onnx:
         raise ModelError(
             f"The network cannot be restored from {manifest.classifier.file}.",
             "Bundle the model with ONNX files that it was made from.",
